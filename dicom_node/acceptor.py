@@ -1,0 +1,126 @@
+"""The acceptor: one listening port, shared by processes with SO_REUSEPORT, and limits before any association."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from pynetdicom import AE
+from pynetdicom.transport import AddressInformation, AssociationSocket
+
+from dicom_node.association import NodeAssociation
+from dicom_node.gate import Gate
+from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from pacs.logs import get
+from pacs.settings import Settings
+from storage.spool import Spool
+
+log = get("acceptor")
+ACSE_SECONDS_MAX = 10  # from the connection to a whole A-ASSOCIATE-RQ
+BACKLOG = 128
+RECEIVE_BUFFER_BYTES = 1024 * 1024
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket; raises OSError if the port is in use by others than our own processes."""
+    family = socket.AF_INET6 if ":" in settings.dicom_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((settings.dicom_host, settings.dicom_port))
+    listener.listen(BACKLOG)
+    return listener
+
+
+class Acceptor:
+    """Accepts connections and starts an association for each. pynetdicom takes it for its server object."""
+
+    def __init__(self, settings: Settings, gate: Gate, spool: Spool) -> None:
+        self.settings, self.gate, self.spool = settings, gate, spool
+        self.ae = AE(settings.ae_title)
+        self.ae.maximum_associations = 1_000_000  # ours is the limit that counts
+        self.ae.acse_timeout = ACSE_SECONDS_MAX
+        self.ae.network_timeout = settings.association_idle_seconds
+        self.ae.maximum_pdu_size = settings.pdu_bytes_max
+        self.ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        self._listener = listen(settings)
+        self._live: dict[NodeAssociation, str] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._accept, name="acceptor", daemon=True)
+
+    @property
+    def active_associations(self) -> list[NodeAssociation]:
+        """Those whose thread runs."""
+        with self._lock:
+            self._live = {a: peer for a, peer in self._live.items() if a.is_alive()}
+            return list(self._live)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, grace_seconds: float = 3) -> None:
+        """Accept no more, let running messages end for a moment, then abort what is left."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        deadline = time.monotonic() + grace_seconds
+        while time.monotonic() < deadline and any(a.store.receiving for a in self.active_associations):
+            time.sleep(0.02)
+        for association in self.active_associations:
+            association.abort(block=False)
+        while time.monotonic() < deadline + 1 and self.active_associations:
+            time.sleep(0.02)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        """What pynetdicom asks of its server when an association is over."""
+        request.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, address = self._listener.accept()
+            except OSError:
+                return
+            peer = str(address[0])
+            if reason := self._too_many(peer):
+                log.warning("connection_refused", peer=peer, reason=reason)
+                _reset(connection)
+                continue
+            self._start(connection, address, peer)
+
+    def _too_many(self, peer: str) -> str:
+        alive = Counter(self._live[a] for a in self.active_associations)
+        if alive.total() >= self.settings.associations_max:
+            return f"{self.settings.associations_max} associations are open"
+        if alive[peer] >= self.settings.associations_per_peer_max:
+            return f"{self.settings.associations_per_peer_max} associations of this address are open"
+        return ""
+
+    def _start(self, connection: socket.socket, address: Any, peer: str) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        idle = struct.pack("ll", self.settings.association_idle_seconds, 0)
+        # Timeouts of the kernel's, so that the socket stays a blocking one and MSG_WAITALL works.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, idle)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, idle)
+        association = NodeAssociation(self, peer)
+        association.set_socket(AssociationSocket(association, client_socket=connection))
+        association.acceptor.maximum_length = self.settings.pdu_bytes_max
+        association.acceptor.ae_title = self.settings.ae_title
+        association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        association.acceptor.implementation_version_name = self.ae.implementation_version_name
+        association.acceptor.address_info = AddressInformation.from_tuple(self._listener.getsockname())
+        association.requestor.address_info = AddressInformation.from_tuple(address)
+        with self._lock:
+            self._live[association] = peer
+        association.start()
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close with a reset: nothing lingers for a caller that we do not serve."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()

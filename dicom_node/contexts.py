@@ -1,0 +1,47 @@
+"""Presentation contexts: which abstract syntaxes are served, and in which transfer syntax each is taken.
+
+Storage takes every SOP class, private and future ones too, and every transfer syntax, because data sets are
+kept as they come (PS3.4 B.4.1, level 2 conformance).
+"""
+
+from __future__ import annotations
+
+from pydicom.uid import UID_dictionary
+from pynetdicom import build_context
+from pynetdicom.presentation import PresentationContext
+
+VERIFICATION = "1.2.840.10008.1.1"
+IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+STANDARD_ROOT = "1.2.840.10008."
+STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+
+
+def is_storage(abstract_syntax: str) -> bool:
+    """Whether C-STORE may be asked for under it: known storage classes, those to come, and private ones."""
+    if not abstract_syntax.startswith(STANDARD_ROOT):
+        return True
+    known = UID_dictionary.get(abstract_syntax)
+    if known is None:
+        return abstract_syntax.startswith(STORAGE_ROOT)
+    name, kind = known[0], known[1]
+    return kind == "SOP Class" and "Storage" in name and "Commitment" not in name and "Media" not in name
+
+
+def choose(proposed: list[str]) -> str:
+    """One of the proposed transfer syntaxes: the proposer's first, but Explicit Little Endian rather than
+    Implicit or Big Endian, as it keeps the VRs of private elements."""
+    first = proposed[0]
+    return EXPLICIT if first in (IMPLICIT, BIG_ENDIAN) and EXPLICIT in proposed else first
+
+
+def supported(requested: list[PresentationContext]) -> list[PresentationContext]:
+    """What we support of what is requested. Each request is narrowed to the transfer syntax that we choose."""
+    offers: dict[str, list[str]] = {}
+    for context in requested:
+        syntaxes = [str(s) for s in context.transfer_syntax]
+        abstract = str(context.abstract_syntax)
+        if syntaxes and (abstract == VERIFICATION or is_storage(abstract)):
+            chosen = choose(syntaxes)
+            context.transfer_syntax = [chosen]
+            offers.setdefault(abstract, []).append(chosen)
+    return [build_context(abstract, syntaxes) for abstract, syntaxes in offers.items()]

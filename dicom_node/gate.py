@@ -1,0 +1,89 @@
+"""The gate: which facility a caller belongs to, decided from a copy of the registry.
+
+The copy is refreshed from the database while that is there, and kept on disk, because the acknowledgement
+of an image must not depend on a database (promise P1).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from pacs.logs import get
+from pacs.settings import Settings
+from storage.archive import Archive
+from storage.database import Unavailable
+from storage.registry import LOCAL, RegisteredDevice, list_devices
+
+log = get("gate")
+REFRESH_SECONDS = 5.0
+CALLING_NOT_RECOGNISED, CALLED_NOT_RECOGNISED = 0x03, 0x07
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A facility, or the diagnostic of the A-ASSOCIATE-RJ and the reason in words."""
+
+    facility: str | None
+    diagnostic: int = 0
+    reason: str = ""
+
+
+class Gate:
+    """Knows the devices. Safe to share between threads."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive, self._settings = archive, archive.settings
+        self._copy = self._settings.data / "devices.json"
+        self._devices: list[RegisteredDevice] = _read(self._copy)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_fresh, name="gate", daemon=True)
+
+    def start(self) -> None:
+        self.refresh()
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+
+    def admit(self, *, peer: str, calling: str, called: str) -> Verdict:
+        """Who calls: a registered device's facility; any title from this machine is LOCAL's."""
+        if called != self._settings.ae_title:
+            return Verdict(None, CALLED_NOT_RECOGNISED, f"this node is called {self._settings.ae_title}")
+        address = ipaddress.ip_address(peer)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        for device in self._devices:
+            if device.ae_title == calling and address in ipaddress.ip_network(device.address, strict=False):
+                return Verdict(device.facility)
+        if address.is_loopback:
+            return Verdict(LOCAL)
+        return Verdict(None, CALLING_NOT_RECOGNISED, "no such device at this address: tongying device add")
+
+    def refresh(self) -> None:
+        """Take the registry from the database, and keep a copy of it."""
+        try:
+            devices = list_devices(self._archive)
+        except Unavailable:
+            return
+        if devices != self._devices:
+            self._devices = devices
+            beside = self._copy.with_suffix(".new")
+            beside.write_text(json.dumps([d.to_json() for d in devices]), encoding="utf-8")
+            beside.rename(self._copy)
+
+    def _keep_fresh(self) -> None:
+        while not self._stop.wait(REFRESH_SECONDS):
+            self.refresh()
+
+
+def _read(copy: Path) -> list[RegisteredDevice]:
+    try:
+        return [RegisteredDevice.from_json(d) for d in json.loads(copy.read_text(encoding="utf-8"))]
+    except FileNotFoundError:
+        return []
+
+

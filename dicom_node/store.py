@@ -1,0 +1,90 @@
+"""The C-STORE SCP: from a command and pieces of a data set to a durable record and its answer."""
+
+from __future__ import annotations
+
+from dicom_node import commands
+from dicom_node.commands import Status, StoreRequest
+from pacs.errors import OutOfResources, TooLarge
+from pacs.logs import get
+from storage.records import Origin
+from storage.spool import Reception, Spool
+
+log = get("store")
+
+
+class StoreScp:
+    """One association's C-STORE requests, one after the other (no asynchronous operations are negotiated)."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._reception: Reception = spool.reception()
+        self._origin: Origin | None = None
+        self._request: StoreRequest | None = None
+        self._refusal: tuple[Status, str] | None = None
+        self._scratch = bytearray()
+        self._size = 0
+        self.stored = 0
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a request waits for (more of) its data set."""
+        return self._request is not None
+
+    def serve(self, origin: Origin) -> None:
+        """From whom the instances come; known once the association is accepted."""
+        self._origin = origin
+
+    def begin(self, request: StoreRequest, transfer_syntax: str) -> None:
+        """A C-STORE-RQ came."""
+        assert self._origin is not None, "the association is accepted by now"
+        self._request, self._refusal, self._size = request, None, 0
+        if not request.instance_uid or not request.class_uid:
+            self._refuse(Status.INVALID_OBJECT_INSTANCE, "the command has no SOP Class or Instance UID")
+            return
+        try:
+            self._reception.begin(self._origin, request.class_uid, request.instance_uid, transfer_syntax)
+        except OutOfResources as error:
+            self._refuse(Status.OUT_OF_RESOURCES, str(error))
+
+    def room(self, length: int) -> memoryview:
+        """Where the next bytes of the data set go; of a request that is refused already, they go nowhere."""
+        if self._refusal is None:
+            try:
+                return self._reception.room(length)
+            except (OutOfResources, TooLarge) as error:
+                self._refuse(Status.OUT_OF_RESOURCES, str(error))
+        if len(self._scratch) < length:
+            self._scratch = bytearray(length)
+        return memoryview(self._scratch)[:length]
+
+    def took(self, length: int) -> None:
+        """The bytes are where `room` said."""
+        self._size += length
+        if self._refusal is None:
+            self._reception.took(length)
+
+    def end(self) -> bytes:
+        """The data set is whole: make it durable, and give the C-STORE-RSP."""
+        request, self._request = self._request, None
+        assert request is not None, "begin first"
+        if self._refusal is None and self._size == 0:
+            self._refuse(Status.CANNOT_UNDERSTAND, "the data set is empty")
+        if self._refusal is None:
+            try:
+                self._reception.commit()
+                self.stored += 1
+            except (OutOfResources, TooLarge) as error:
+                self._refuse(Status.OUT_OF_RESOURCES, str(error))
+        if self._refusal is not None:
+            status, reason = self._refusal
+            return commands.store_response(request, status, reason)
+        return commands.store_response(request, Status.SUCCESS)
+
+    def close(self) -> None:
+        """The association is over; what did not arrive whole is forgotten."""
+        self._request = None
+        self._reception.discard()
+
+    def _refuse(self, status: Status, reason: str) -> None:
+        self._refusal = (status, reason)
+        self._reception.discard()
+        log.warning("store_refused", status=f"{status:04X}", reason=reason)

@@ -1,0 +1,266 @@
+"""pynetdicom's upper layer with a way of its own for C-STORE.
+
+A C-STORE data set goes from the socket straight into the spool's buffer: no PDU objects, no queues, no
+naps. Every other message is left to pynetdicom, unread. What pynetdicom 3.0.4 does not guard is guarded
+here: the length of each PDU, before and after the association is made (PS3.8 9.3, D.1).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import StateMachine
+
+from dicom_node import commands
+from pacs.logs import get
+
+if TYPE_CHECKING:
+    from dicom_node.association import NodeAssociation
+
+log = get("upper_layer")
+
+P_DATA_TF = 0x04
+ASSOCIATE_PDU_BYTES_MAX = 1024 * 1024  # 128 contexts with many syntaxes are 100 kB
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # of any message that is not a C-STORE
+WAIT_SECONDS = 0.5  # how long a quiet thread sleeps before it looks at its timers
+LAST, COMMAND = 0x02, 0x01  # PDV message control header, PS3.8 E.2
+ESTABLISHED = "Sta6"
+
+
+class ConnectionLost(Exception):
+    """The peer closed, reset or fell silent within a PDU."""
+
+
+class ProtocolError(Exception):
+    """The peer broke PS3.8: the association is aborted."""
+
+
+class WakingStateMachine(StateMachine):  # type: ignore[misc]  # pynetdicom has no types
+    """Wakes the association's thread after each action, so that it need not poll."""
+
+    def do_action(self, event: str) -> None:
+        super().do_action(event)
+        self.dul.assoc.wake.set()
+
+
+class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom has no types
+    """The DUL of an association that we accept."""
+
+    def __init__(self, association: NodeAssociation) -> None:
+        super().__init__(association)
+        self.state_machine = WakingStateMachine(self)
+        self._command = bytearray()
+        self._context_id = 0
+        self._held: list[bytes] = []  # PDUs of a message that may turn out not to be a C-STORE
+        self._held_bytes = 0
+        self._foreign = False  # inside a message that is pynetdicom's
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pipe_lock = threading.Lock()
+
+    def send_pdu(self, primitive: Any) -> None:
+        super().send_pdu(primitive)
+        self._ring()
+
+    def kill_dul(self) -> None:
+        super().kill_dul()
+        self._ring()
+
+    def run_reactor(self) -> None:
+        try:
+            super().run_reactor()
+        finally:
+            self.assoc.store.close()
+            self.assoc.wake.set()
+            with self._pipe_lock:
+                os.close(self._wake_read)
+                os.close(self._wake_write)
+                self._wake_write = -1
+
+    def _ring(self) -> None:
+        with self._pipe_lock:
+            if self._wake_write >= 0:
+                try:
+                    os.write(self._wake_write, b"\0")
+                except BlockingIOError:
+                    pass  # it is ringing already
+
+    def _is_transport_event(self) -> bool:
+        """Sleep until there is something to do. C-STOREs are served one after the other without leaving."""
+        peer = self._peer_socket()
+        if self.state_machine.current_state == "Sta13" or peer is None:
+            return bool(super()._is_transport_event())
+        while not self._kill_thread and self.to_provider_queue.empty() and self.event_queue.empty():
+            if not self._readable(peer):
+                return False
+            self._read_pdu_data()
+            self._idle_timer.restart()
+        return True
+
+    def _peer_socket(self) -> socket.socket | None:
+        return self.socket.socket if self.socket is not None else None
+
+    def _readable(self, peer: socket.socket) -> bool:
+        try:
+            ready, _, _ = select.select([peer, self._wake_read], [], [], WAIT_SECONDS)
+        except (OSError, ValueError):  # closed by the other thread
+            self.event_queue.put("Evt17")
+            return False
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        return peer in ready
+
+    def _read_pdu_data(self) -> None:
+        """Read one PDU: P-DATA of a C-STORE here, all else into pynetdicom's decoder."""
+        peer = self._peer_socket()
+        if peer is None:
+            return
+        try:
+            kind, length = struct.unpack(">BxI", _receive(peer, 6))
+            if kind == P_DATA_TF and self.state_machine.current_state == ESTABLISHED:
+                self._p_data(peer, length)
+            else:
+                self._other_pdu(peer, kind, length)
+        except ConnectionLost:
+            self.event_queue.put("Evt17")
+        except ProtocolError as error:
+            log.warning("association_aborted", reason=str(error), peer=self.assoc.peer)
+            self.event_queue.put("Evt19")
+
+    def _other_pdu(self, peer: socket.socket, kind: int, length: int) -> None:
+        if not 1 <= kind <= 7:
+            raise ProtocolError("unknown PDU type")
+        if length > ASSOCIATE_PDU_BYTES_MAX:
+            raise ProtocolError(f"a PDU of {length} bytes is announced")
+        self._hand_to_pynetdicom(struct.pack(">BxI", kind, length) + _receive(peer, length))
+
+    def _hand_to_pynetdicom(self, pdu: bytes) -> None:
+        try:
+            decoded, event = self._decode_pdu(bytearray(pdu))
+        except Exception as error:  # its decoders raise whatever the bytes provoke
+            raise ProtocolError(f"undecodable PDU: {type(error).__name__}") from None
+        self._recv_pdu.put(decoded)
+        self.event_queue.put(event)
+
+    def _p_data(self, peer: socket.socket, length: int) -> None:
+        if length > self.assoc.settings.pdu_bytes_max:
+            raise ProtocolError(f"a P-DATA-TF of {length} bytes is announced, agreed were {self.assoc.settings.pdu_bytes_max}")
+        if self._foreign:
+            self._foreign_pdu(_receive(peer, length))
+            return
+        left = length
+        while left > 0:
+            if left < 6:
+                raise ProtocolError("a PDV is cut short")
+            size, context_id, control = struct.unpack(">IBB", _receive(peer, 6))
+            if size < 2 or size + 4 > left:
+                raise ProtocolError("a PDV is longer than its PDU")
+            left -= size + 4
+            if control & COMMAND:
+                self._command_fragment(_receive(peer, size - 2), context_id, bool(control & LAST))
+                if self._foreign:
+                    self._foreign_rest(peer, left)
+                    return
+            else:
+                self._data_fragment(peer, size - 2, context_id, bool(control & LAST))
+
+    def _command_fragment(self, data: bytes, context_id: int, last: bool) -> None:
+        if self.assoc.store.receiving:
+            raise ProtocolError("a command within a data set")
+        self._command += data
+        self._context_id = context_id
+        if len(self._command) > commands.COMMAND_BYTES_MAX:
+            raise ProtocolError("a command set without end")
+        if not last:
+            return
+        command = bytes(self._command)
+        try:
+            found = commands.elements(command)
+            if commands.command_field(found) == commands.C_STORE_RQ:
+                self._begin_store(commands.store_request(found), context_id)
+                self._command.clear()
+            else:
+                self._foreign = True
+        except ValueError as error:
+            raise ProtocolError(str(error)) from None
+
+    def _begin_store(self, request: commands.StoreRequest, context_id: int) -> None:
+        context = self.assoc._accepted_cx.get(context_id)
+        if context is None:
+            raise ProtocolError("a presentation context that was not accepted")
+        self.assoc.store.begin(request, str(context.transfer_syntax[0]))
+        if not request.has_data_set:
+            self._answer(self.assoc.store.end(), context_id)
+
+    def _data_fragment(self, peer: socket.socket, size: int, context_id: int, last: bool) -> None:
+        store = self.assoc.store
+        if not store.receiving or context_id != self._context_id:
+            raise ProtocolError("a data set without its command")
+        if size:
+            room = store.room(size)
+            _receive_into(peer, room)
+            store.took(size)
+        if last:
+            self._answer(store.end(), context_id)
+
+    def _answer(self, response: bytes, context_id: int) -> None:
+        try:
+            self.socket.socket.sendall(commands.p_data(context_id, response))
+        except (OSError, AttributeError):
+            raise ConnectionLost from None
+
+    # Messages that are not C-STORE: the command, whole by now, and what follows go to pynetdicom.
+
+    def _foreign_rest(self, peer: socket.socket, left: int) -> None:
+        """The command set as one PDU of its own, then the rest of the PDU that it ended in."""
+        command = bytes(self._command)
+        self._command.clear()
+        self._held_bytes = 0
+        has_data = commands.elements(command).get(0x0800, b"") != struct.pack("<H", commands.NO_DATA_SET)
+        self._foreign = has_data
+        self._hand_to_pynetdicom(commands.p_data(self._context_id, command))
+        if left:
+            self._foreign_pdu(_receive(peer, left))
+
+    def _foreign_pdu(self, body: bytes) -> None:
+        self._held_bytes += len(body)
+        if self._held_bytes > MESSAGE_BYTES_MAX:
+            raise ProtocolError(f"a message of more than {MESSAGE_BYTES_MAX} bytes that is no C-STORE")
+        self._foreign = not _ends_message(body)
+        self._hand_to_pynetdicom(struct.pack(">BxI", P_DATA_TF, len(body)) + body)
+
+
+def _ends_message(body: bytes) -> bool:
+    """Whether the last PDV in these bytes is the last fragment of a data set."""
+    offset, control = 0, 0
+    while offset + 6 <= len(body):
+        size, _context, control = struct.unpack_from(">IBB", body, offset)
+        if size < 2:
+            raise ProtocolError("a PDV without a header")
+        offset += size + 4
+    if offset != len(body):
+        raise ProtocolError("a PDV is longer than its PDU")
+    return bool(control & LAST and not control & COMMAND)
+
+
+def _receive(peer: socket.socket, length: int) -> bytes:
+    buffer = bytearray(length)
+    _receive_into(peer, memoryview(buffer))
+    return bytes(buffer)
+
+
+def _receive_into(peer: socket.socket, room: memoryview) -> None:
+    """Fill `room`; raises ConnectionLost when the peer closes, resets, or is silent for the socket's SO_RCVTIMEO."""
+    while room:
+        try:
+            count = peer.recv_into(room, len(room), socket.MSG_WAITALL)
+        except OSError:
+            raise ConnectionLost from None
+        if count == 0:
+            raise ConnectionLost
+        room = room[count:]

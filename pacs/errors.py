@@ -1,0 +1,45 @@
+"""What can go wrong, named by what happened. Each edge maps these to its own wire codes, in one table."""
+
+
+class TongyingError(Exception):
+    """The base of every error that we raise on purpose; its text may be shown to the caller."""
+
+
+class SettingError(TongyingError):
+    """A setting cannot be used."""
+
+
+class OutOfResources(TongyingError):
+    """The bytes cannot be made durable now: disk low, write or fsync failed (promise P2)."""
+
+
+class TooLarge(TongyingError):
+    """More bytes than a limit allows."""
+
+
+class InvalidUID(TongyingError):
+    """Not a UID by PS3.5 9.1."""
+
+
+class BadQuery(TongyingError):
+    """A query that cannot be understood."""
+
+
+class NotFound(TongyingError):
+    """It does not exist, or the caller may not know that it does."""
+
+
+class NotAcceptable(TongyingError):
+    """It exists, but not in a form that the caller accepts."""
+
+
+class CannotRender(TongyingError):
+    """There are no pixels, or they cannot be decoded; the text says which frame."""
+
+
+class ObjectMissing(TongyingError):
+    """An object is not in the object store."""
+
+
+class ObjectCorrupt(TongyingError):
+    """An object's bytes are not those that were written."""

@@ -1,0 +1,117 @@
+"""The settings: one frozen object, read from the environment once, in the mains, and passed down.
+
+Every name is `TONGYING_` and the field in capitals. Units stand at the end of the names.
+"""
+
+from __future__ import annotations
+
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from pacs.errors import SettingError
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator may choose. Defaults run everything on one small machine."""
+
+    data: Path = Path("data")
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    dicom_host: str = "0.0.0.0"  # noqa: S104  modalities are other machines; the gate refuses the unregistered
+    dicom_port: int = 11112
+    ae_title: str = "TONGYING"
+    node_name: str = "node-0"
+
+    database_url: str = ""  # empty: the embedded PostgreSQL under `data`
+    broker_url: str = ""  # empty: messages as files under `data`
+    object_store: str = ""  # empty: files under `data`; else s3://bucket/prefix
+    s3_endpoint: str = ""
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
+    s3_region: str = "us-east-1"
+
+    admin_password: str = ""
+    secret: str = ""  # signs access tokens; empty: made once and kept under `data`
+    token_seconds: int = 8 * 3600
+    log_level: str = "info"
+    worker_processes: int = 2
+    web_dist: Path = Path("web_viewer/dist")
+
+    segment_bytes_max: int = 64 * MIB
+    segment_idle_ms_max: int = 250  # quiet this long: sealed, so that a study is searchable within 2 s
+    segment_age_ms_max: int = 1000
+    object_memory_bytes_max: int = 8 * MIB  # a larger object goes to a segment of its own as it arrives
+    object_bytes_max: int = 64 * 1024 * MIB
+    disk_free_bytes_min: int = 512 * MIB
+    sweep_seconds: float = 2.0
+
+    pdu_bytes_max: int = 256 * 1024
+    association_idle_seconds: int = 60
+    associations_max: int = 200
+    associations_per_peer_max: int = 50
+
+    @property
+    def spool(self) -> Path:
+        return self.data / "spool"
+
+    def environment(self) -> dict[str, str]:
+        """The same settings as environment variables, for a child process."""
+        return {_variable(f.name): str(getattr(self, f.name)) for f in fields(self)}
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; raises SettingError that names the variable and what it should be."""
+    types = typing.get_type_hints(Settings)
+    values: dict[str, object] = {}
+    for field in fields(Settings):
+        text = environment.get(_variable(field.name))
+        if text is not None and (text or field.name in {"database_url", "broker_url", "object_store"}):
+            values[field.name] = _convert(_variable(field.name), text, types[field.name])
+    _secrets_from_files(environment, values)
+    settings = Settings(**values)  # type: ignore[arg-type]  # each value was converted to its field's type
+    return _checked(settings)
+
+
+def _variable(name: str) -> str:
+    return f"TONGYING_{name.upper()}"
+
+
+def _convert(variable: str, text: str, kind: type) -> object:
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingError(f"{variable} must be {_said(kind)}, not {text!r}") from None
+
+
+def _said(kind: type) -> str:
+    return {int: "a whole number", float: "a number"}.get(kind, kind.__name__)
+
+
+def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object]) -> None:
+    """`TONGYING_S3_SECRET_KEY_FILE` and its like: how Docker and Kubernetes hand over secrets."""
+    for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret"):
+        path = environment.get(f"{_variable(name)}_FILE")
+        if path:
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise SettingError(f"{_variable(name)}_FILE cannot be read: {error.strerror}") from None
+
+
+def _checked(settings: Settings) -> Settings:
+    for name in ("http_port", "dicom_port"):
+        if not 0 < getattr(settings, name) < 65536:
+            raise SettingError(f"{_variable(name)} must be a port from 1 to 65535")
+    if not 1 <= len(settings.ae_title) <= 16 or "\\" in settings.ae_title:
+        raise SettingError("TONGYING_AE_TITLE must have 1 to 16 characters and no backslash (PS3.5 6.2, AE)")
+    if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
+        raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
+    if settings.pdu_bytes_max < 4096:
+        raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
+    return settings

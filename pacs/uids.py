@@ -1,0 +1,27 @@
+"""UIDs as they come and as they should be (PS3.5 9.1)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from pacs.errors import InvalidUID
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
+UID_LENGTH_MAX = 64
+
+
+def clean_uid(text: str) -> str:
+    """Strip what modalities pad UIDs with (NULs, spaces); raises InvalidUID if digits and dots do not remain.
+
+    Leading zeros in a component break the standard but exist in the field, so they are kept as they are.
+    """
+    uid = text.strip("\0 \t\r\n")
+    if not uid or len(uid) > UID_LENGTH_MAX or not _UID.match(uid):
+        raise InvalidUID("not a UID: 1 to 64 digits and dots are needed (PS3.5 9.1)")
+    return uid
+
+
+def uid_hash(uid: str) -> int:
+    """64 bits of a UID as a signed integer, for the narrow instance row. Equal hashes are checked by UID."""
+    return int.from_bytes(hashlib.blake2b(uid.encode(), digest_size=8).digest(), "big", signed=True)

@@ -1,0 +1,52 @@
+"""The archive: the database and the object store, and how a series is read from both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from pacs.settings import Settings
+from storage import contents
+from storage.blobs import ObjectStore, open_store
+from storage.contents import Entry
+from storage.database import Database, open_database
+from storage.index.tables import packs, series_packs
+from storage.packnames import contents_key, metadata_key
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What every verb of storage works on. Safe to share between threads."""
+
+    settings: Settings
+    database: Database
+    objects: ObjectStore
+
+    @classmethod
+    def open(cls, settings: Settings) -> Archive:
+        return cls(settings, open_database(settings), open_store(settings))
+
+    def entries(self, connection: Connection, series_pk: int) -> list[Entry]:
+        """All instances of a series, conflicting ones too, in the order in which their packs came."""
+        ids = connection.execute(
+            select(series_packs.c.pack_id).where(series_packs.c.series_pk == series_pk).order_by(series_packs.c.pack_id)
+        ).scalars()
+        return [e for i in ids for e in contents.decode(self.objects.get(contents_key(series_pk, i)), i)]
+
+    def metadata(self, connection: Connection, series_pk: int) -> list[bytes]:
+        """The DICOM JSON of a series' instances, one each, in no particular order."""
+        ids = connection.execute(
+            select(series_packs.c.pack_id).where(
+                series_packs.c.series_pk == series_pk, series_packs.c.instance_count > 0
+            )
+        ).scalars()
+        return [m for i in ids for m in contents.decode_metadata(self.objects.get(metadata_key(series_pk, i)))]
+
+    def pack_keys(self, connection: Connection, entries: list[Entry]) -> dict[object, str]:
+        """Where the packs of these entries are in the object store."""
+        ids = {e.pack for e in entries}
+        return {i: k for i, k in connection.execute(select(packs.c.id, packs.c.key).where(packs.c.id.in_(ids)))}
+
+    def close(self) -> None:
+        self.database.close()

@@ -1,0 +1,71 @@
+"""From an instance's DICOM JSON to the rows of the index: patient, study and series as the data set names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pacs.errors import InvalidUID
+from pacs.names import name_tokens
+from pacs.uids import clean_uid
+from pacs.values import Json, da, integer, text, tm
+
+Row = dict[str, Any]
+
+
+def uid(attributes: Json, tag: str, what: str) -> str:
+    """A UID of the data set; raises InvalidUID that says which, without its value."""
+    try:
+        return clean_uid(text(attributes, tag))
+    except InvalidUID:
+        raise InvalidUID(f"{what} is missing or not a UID") from None
+
+
+def patient_row(a: Json, facility_id: int, study_uid: str) -> Row:
+    patient_id, name = text(a, "00100020"), text(a, "00100010")
+    birth = da(text(a, "00100030"))
+    return {
+        "facility_id": facility_id,
+        "issuer": text(a, "00100021"),
+        "patient_id": patient_id,
+        "patient_name": name,
+        "birth_date": birth,
+        "sex": text(a, "00100040"),
+        # No PatientID: the same name and birth date at one facility is taken for one patient; nameless
+        # patients are never joined.
+        "anonymous_name": "" if patient_id else (f"{name}|{birth}" if name and birth else f"study {study_uid}"),
+    }
+
+
+def study_row(a: Json, facility_id: int, study_uid: str) -> Row:
+    name = text(a, "00100010")
+    return {
+        "facility_id": facility_id,
+        "study_uid": study_uid,
+        "study_date": da(text(a, "00080020")),
+        "study_time": tm(text(a, "00080030")),
+        "accession": text(a, "00080050"),
+        "study_id": text(a, "00200010"),
+        "description": text(a, "00081030"),
+        "referring": text(a, "00080090"),
+        "patient_id": text(a, "00100020"),
+        "patient_name": name,
+        "name_tokens": list(name_tokens(name)),
+    }
+
+
+def series_row(a: Json, facility_id: int, series_uid: str) -> Row:
+    return {
+        "facility_id": facility_id,
+        "series_uid": series_uid,
+        "modality": text(a, "00080060").upper()[:16],
+        "number": integer(a, "00200011"),
+        "description": text(a, "0008103E"),
+        "body_part": text(a, "00180015"),
+        "laterality": text(a, "00200060"),
+        "series_date": da(text(a, "00080021")),
+        "series_time": tm(text(a, "00080031")),
+        "step_date": da(text(a, "00400244")),
+        "step_time": tm(text(a, "00400245")),
+        "station": text(a, "00081010"),
+        "manufacturer": text(a, "00080070"),
+    }

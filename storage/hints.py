@@ -1,0 +1,91 @@
+"""Hints: Celery messages that say that there is work. Losing one delays work, and never loses it."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+from celery import Celery
+
+from pacs.logs import get
+from pacs.settings import Settings
+
+log = get("hints")
+
+INDEX_PACK, DERIVE_SERIES, SWEEP = "tongying.index_pack", "tongying.derive_series", "tongying.sweep"
+EMBEDDED_POLL_SECONDS = 0.05
+
+
+class Hints(Protocol):
+    """Where hints go."""
+
+    def index_pack(self, pack_id: uuid.UUID) -> None: ...
+    def derive_series(self, series_pk: int) -> None: ...
+
+
+class NoHints:
+    """For tools that run beside no worker: the sweep finds the work."""
+
+    def index_pack(self, pack_id: uuid.UUID) -> None:
+        pass
+
+    def derive_series(self, series_pk: int) -> None:
+        pass
+
+
+class CeleryHints:
+    """Hints by Celery; a broker that is away costs a line in the log."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = celery_app(settings)
+
+    def index_pack(self, pack_id: uuid.UUID) -> None:
+        self._send(INDEX_PACK, str(pack_id), "index")
+
+    def derive_series(self, series_pk: int) -> None:
+        self._send(DERIVE_SERIES, series_pk, "derive")
+
+    def _send(self, task: str, argument: Any, queue: str) -> None:
+        try:
+            self._app.send_task(task, args=[argument], queue=queue, retry=False, ignore_result=True)
+        except Exception as error:  # kombu's transports raise what their libraries raise
+            log.warning("hint_lost", task=task, error=type(error).__name__)
+
+
+def celery_app(settings: Settings) -> Celery:
+    """The Celery application: JSON messages with ids, late acknowledgement, no results."""
+    app = Celery("tongying", set_as_current=False)
+    broker, options = _broker(settings)
+    app.conf.update(
+        broker_url=broker,
+        broker_transport_options=options,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=3,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_default_queue="index",
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_proc_alive_timeout=30,
+        worker_send_task_events=False,
+        beat_schedule={"sweep": {"task": SWEEP, "schedule": settings.sweep_seconds, "options": {"expires": 10}}},
+        beat_schedule_filename=str(settings.data / "beat-schedule"),
+    )
+    return app
+
+
+def _broker(settings: Settings) -> tuple[str, dict[str, Any]]:
+    if settings.broker_url:
+        # An unacknowledged task returns after this long; the sweep is faster, so this is only a floor.
+        options = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 3}
+        return settings.broker_url, options if settings.broker_url.startswith(("redis", "rediss")) else {}
+    messages, control = settings.data / "broker" / "messages", settings.data / "broker" / "control"
+    for folder in (messages, control):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    folders = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
+    return "filesystem://", {**folders, "polling_interval": EMBEDDED_POLL_SECONDS}

@@ -1,0 +1,269 @@
+"""Index a pack: from bytes that nobody has read to rows, contents and metadata, in one transaction.
+
+Running it twice, or twice at once, changes nothing. A record that cannot be read is quarantined, with its bytes
+kept in the pack, and the others flow (promise P9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pacs.encoded import EncodedError, read_instance
+from pacs.errors import InvalidUID, TooLarge
+from pacs.logs import get
+from pacs.uids import clean_uid, uid_hash
+from pacs.values import Json
+from storage import contents, describe, records
+from storage.archive import Archive
+from storage.blobs import ObjectReader
+from storage.contents import Entry
+from storage.index import writes
+from storage.index.writes import PackRow
+from storage.packnames import contents_key, metadata_key
+from storage.records import Record
+
+log = get("indexing")
+
+TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
+RACES_MAX = 5
+BODY_BYTES_MAX = 2 * 1024**3  # of one instance, in memory while it is indexed
+
+
+@dataclass(slots=True)
+class Parsed:
+    """One record, read."""
+
+    record: Record
+    attributes: Json
+    study_uid: str
+    series_uid: str
+    entry: Entry
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Patient, study, series: the order in which rows are locked."""
+        patient = describe.patient_row(self.attributes, 0, self.study_uid)
+        who = "|".join((patient["issuer"], patient["patient_id"], patient["anonymous_name"]))
+        return (who, self.study_uid, self.series_uid)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a pack holds, read before any row is locked."""
+
+    parsed: list[Parsed] = field(default_factory=list)
+    quarantined: list[tuple[Record, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a pack: numbers of instances, and the series that changed."""
+
+    state: str
+    shown: int = 0
+    repeated: int = 0
+    conflicts: int = 0
+    quarantined: int = 0
+    series: list[int] = field(default_factory=list)
+
+
+class _Race(Exception):
+    """Another transaction inserted one of our instances meanwhile."""
+
+
+def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
+    """Index one pack; raises OSError or a database error where a dependency is away (then the sweep tries again)."""
+    with archive.database.begin() as connection:
+        pack = writes.count_try(connection, pack_id)
+        if pack is not None and pack.tries > TRIES_MAX:
+            writes.finish_pack(connection, pack_id, "failed")
+            log.error("pack_failed", pack=str(pack_id), tries=pack.tries)
+            return Outcome("failed")
+    if pack is None:
+        return Outcome("nothing to do")
+    batch = _read(archive, pack)
+    for _ in range(RACES_MAX):
+        try:
+            with archive.database.begin() as connection:
+                if not writes.lock_pack(connection, pack_id):
+                    return Outcome("nothing to do")
+                outcome = _write(archive, connection, pack, batch)
+        except _Race:
+            continue
+        log.info(
+            "pack_indexed", pack=str(pack_id), shown=outcome.shown, repeated=outcome.repeated,
+            conflicts=outcome.conflicts, quarantined=outcome.quarantined,
+        )  # fmt: skip
+        return outcome
+    raise OSError(11, "too many races for the same instances")
+
+
+def _read(archive: Archive, pack: PackRow) -> Batch:
+    batch = Batch()
+    for record, body in _bodies(archive, pack):
+        try:
+            batch.parsed.append(_parse(record, body, pack.id))
+        except (EncodedError, InvalidUID, TooLarge) as error:
+            batch.quarantined.append((record, str(error)))
+    batch.parsed.sort(key=lambda p: (p.key, p.record.offset))
+    return batch
+
+
+def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, bytes]]:
+    reader = ObjectReader(archive.objects, pack.key)
+    facility = pack.key.split("/")[1]
+    for record in records.scan(reader, reader.size, facility=facility, verify=True):
+        fits = record.body_length <= BODY_BYTES_MAX
+        yield record, reader.read_at(record.body_offset, record.body_length) if fits else b""
+
+
+def _parse(record: Record, body: bytes, pack: uuid.UUID) -> Parsed:
+    if len(body) != record.body_length:
+        raise TooLarge(f"an instance of more than {BODY_BYTES_MAX} bytes")
+    instance = read_instance(body)
+    a = instance.attributes
+    study_uid = describe.uid(a, "0020000D", "Study Instance UID")
+    series_uid = describe.uid(a, "0020000E", "Series Instance UID")
+    sop = _sop(a, record)
+    base = f"/dicom-web/studies/{study_uid}/series/{series_uid}/instances/{sop[0]}/bulkdata"
+    _place_bulk(a, base)
+    digest = hashlib.sha256(memoryview(body)[record.header.dataset_offset :]).hexdigest()
+    entry = contents.describe(instance, record, pack, sop, digest)
+    return Parsed(record, a, study_uid, series_uid, entry)
+
+
+def _sop(attributes: Json, record: Record) -> tuple[str, str]:
+    """SOP UIDs of the data set, else of the C-STORE command that brought it."""
+    instance, class_ = contents.sop_of(attributes)
+    try:
+        return clean_uid(instance), class_ or record.header.sop_class
+    except InvalidUID:
+        return clean_uid(record.header.sop_instance), class_ or record.header.sop_class
+
+
+def _place_bulk(item: Any, base: str) -> None:
+    """Put the path of the instance before each BulkDataURI, without recursion: data sets nest deeply."""
+    waiting: list[Any] = [item]
+    while waiting:
+        for element in waiting.pop().values():
+            if "BulkDataURI" in element:
+                element["BulkDataURI"] = base + element["BulkDataURI"]
+            elif element.get("vr") == "SQ":
+                waiting += [i for i in element.get("Value", ()) if isinstance(i, dict)]
+
+
+def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Outcome:
+    outcome = Outcome("indexed", quarantined=len(batch.quarantined))
+    incidents = [_incident(pack, r, "quarantine", r.header.sop_instance, why) for r, why in batch.quarantined]
+    sorter = _Sorter(archive, connection, pack, batch)
+    for key, group in _grouped(batch.parsed):
+        patient_pk, study_pk, series_pk = _rows(connection, pack.facility_id, group[0])
+        if key[1] and writes.other_patients(connection, pack.facility_id, group[0].study_uid, patient_pk):
+            reason = "the same Study Instance UID came under another patient"
+            incidents.append(_incident(pack, group[0].record, "patient", group[0].entry.sop_instance, reason))
+        kept = sorter.sort(series_pk, group)
+        outcome.repeated += len(group) - len(kept)
+        if kept:
+            incidents += [_conflict(pack, p) for p in kept if p.entry.conflict]
+            outcome.conflicts += sum(p.entry.conflict for p in kept)
+            outcome.shown += _add(archive, connection, pack, study_pk, series_pk, kept)
+            outcome.series.append(series_pk)
+    if not writes.insert_instances(connection, sorter.new_rows):
+        raise _Race
+    writes.add_incidents(connection, incidents)
+    writes.finish_pack(connection, pack.id, "indexed", len(batch.parsed) + len(batch.quarantined))
+    return outcome
+
+
+def _grouped(parsed: list[Parsed]) -> Iterator[tuple[tuple[str, str, str], list[Parsed]]]:
+    groups: dict[tuple[str, str, str], list[Parsed]] = {}
+    for p in parsed:  # sorted by key already
+        groups.setdefault(p.key, []).append(p)
+    yield from groups.items()
+
+
+def _rows(connection: Connection, facility_id: int, one: Parsed) -> tuple[int, int, int]:
+    a = one.attributes
+    patient = writes.upsert_patient(connection, describe.patient_row(a, facility_id, one.study_uid))
+    study = writes.upsert_study(
+        connection, describe.study_row(a, facility_id, one.study_uid) | {"patient_pk": patient}
+    )
+    series = writes.upsert_series(
+        connection, describe.series_row(a, facility_id, one.series_uid) | {"study_pk": study}
+    )
+    return patient, study, series
+
+
+def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int, series_pk: int,
+         kept: list[Parsed]) -> int:  # fmt: skip
+    entries = [p.entry for p in kept]
+    shown = [e for e in entries if not e.conflict]
+    archive.objects.put(contents_key(series_pk, pack.id), contents.encode(entries))
+    archive.objects.put(
+        metadata_key(series_pk, pack.id),
+        contents.encode_metadata([p.attributes for p in kept if not p.entry.conflict]),
+    )
+    writes.add_fragment(connection, pack.facility_id, series_pk, pack.id, len(shown))
+    frames = sum(e.frame_count for e in shown)
+    writes.grow_series(connection, series_pk, shown=len(shown), frames=frames, pixels=frames > 0)
+    writes.grow_study(connection, study_pk, shown=len(shown), size=sum(e.length for e in shown))
+    return len(shown)
+
+
+class _Sorter:
+    """Tells the new from the repeated and the conflicting (promise P4)."""
+
+    def __init__(self, archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> None:
+        self._archive, self._connection, self._facility = archive, connection, pack.facility_id
+        hashes = [uid_hash(p.entry.sop_instance) for p in batch.parsed]
+        self._known = writes.known_instances(connection, pack.facility_id, hashes) if hashes else {}
+        self._entries: dict[int, list[Entry]] = {}
+        self._mine: dict[str, list[tuple[int, Entry]]] = {}
+        self.new_rows: list[dict[str, Any]] = []
+
+    def sort(self, series_pk: int, group: list[Parsed]) -> list[Parsed]:
+        """Those to keep; the conflicting ones are marked. Rows for the new ones gather in `new_rows`."""
+        kept = []
+        for p in group:
+            uid = p.entry.sop_instance
+            same_uid = self._same_uid(uid)
+            if any(series == series_pk and e.sha256 == p.entry.sha256 for series, e in same_uid):
+                continue
+            if same_uid:
+                p = replace_entry(p, conflict=True)
+            else:
+                rank = len(self._known.get(uid_hash(uid), ()))
+                self.new_rows.append(writes.instance_row(self._facility, series_pk, uid, rank))
+            self._mine.setdefault(uid, []).append((series_pk, p.entry))
+            kept.append(p)
+        return kept
+
+    def _same_uid(self, uid: str) -> list[tuple[int, Entry]]:
+        found = list(self._mine.get(uid, ()))
+        for _rank, series_pk in self._known.get(uid_hash(uid), ()):
+            if series_pk not in self._entries:
+                self._entries[series_pk] = self._archive.entries(self._connection, series_pk)
+            found += [(series_pk, e) for e in self._entries[series_pk] if e.sop_instance == uid]
+        return found
+
+
+def replace_entry(parsed: Parsed, *, conflict: bool) -> Parsed:
+    return replace(parsed, entry=replace(parsed.entry, conflict=conflict))
+
+
+def _conflict(pack: PackRow, parsed: Parsed) -> dict[str, Any]:
+    reason = "other content under a SOP Instance UID that is known; both are kept, the first is shown"
+    return _incident(pack, parsed.record, "conflict", parsed.entry.sop_instance, reason)
+
+
+def _incident(pack: PackRow, record: Record, kind: str, sop_instance: str, reason: str) -> dict[str, Any]:
+    return {
+        "facility_id": pack.facility_id, "kind": kind, "pack_id": pack.id, "record_offset": record.offset,
+        "sop_instance": sop_instance, "reason": reason,
+    }  # fmt: skip

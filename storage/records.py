@@ -1,0 +1,139 @@
+"""The record: how one instance lies in a segment, and later in a pack.
+
+    magic "TYR1" | header bytes u32 | body bytes u64 | body CRC-32 u32 | header CRC-32 u32     (24 bytes, LE)
+    header: JSON, who sent what and when
+    body: the Part 10 file: preamble, file meta, and the data set exactly as it was received
+
+A pack is a sealed segment, byte for byte, so the object store alone can rebuild the index (promise P11).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+MAGIC = b"TYR1"
+_FIXED = struct.Struct("<4sIQII")
+FIXED_BYTES = _FIXED.size
+HEADER_BYTES_MAX = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an instance came from."""
+
+    facility: str  # the code of the facility that owns it
+    calling: str  # AE title, or the user of a STOW or an import
+    called: str
+    peer: str  # network address, or "import"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordHeader:
+    """What the node knew when it took the instance in, without decoding the data set."""
+
+    origin: Origin
+    received_ns: int  # since the epoch, UTC
+    sop_class: str
+    sop_instance: str
+    transfer_syntax: str
+    dataset_offset: int  # of the data set in the body, bytes
+
+    def encode(self) -> bytes:
+        """As compact JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False).encode()
+
+    @staticmethod
+    def decode(data: bytes) -> RecordHeader:
+        """The reverse of `encode`; raises ValueError."""
+        try:
+            fields = json.loads(data)
+            return RecordHeader(**{**fields, "origin": Origin(**fields["origin"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a record header: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A whole record found in a segment or pack."""
+
+    header: RecordHeader
+    offset: int  # of the record
+    body_offset: int
+    body_length: int
+    body_crc: int
+
+    @property
+    def end(self) -> int:
+        return self.body_offset + self.body_length
+
+
+class Readable(Protocol):
+    """Anything with positioned reads: a file of the spool or an object of the store."""
+
+    def read_at(self, offset: int, length: int) -> bytes: ...
+
+
+def frame(header: RecordHeader, body_length: int, body_crc: int) -> bytes:
+    """The bytes that stand before the body."""
+    encoded = header.encode()
+    fixed = _FIXED.pack(MAGIC, len(encoded), body_length, body_crc, zlib.crc32(encoded))
+    return fixed + encoded
+
+
+def scan(source: Readable, size: int, *, facility: str, verify: bool) -> Iterator[Record]:
+    """The whole records of a segment or pack, in order.
+
+    `verify` reads each body and compares its CRC-32. What is not a whole record is passed over up to the
+    next whole one: after a crash that is the tail, which nobody was told is safe; anywhere else it is damage,
+    which must not cost its neighbours. A record that names another facility than the file's own is never
+    believed: it can only be an imitation inside an instance.
+    """
+    offset = 0
+    while offset < size:
+        record = _at(source, offset, size)
+        if record is None or (verify and _crc(source, record) != record.body_crc):
+            offset = _next_magic(source, offset + 1, size)
+            continue
+        if record.header.origin.facility == facility:
+            yield record
+        offset = record.end
+
+
+def _at(source: Readable, offset: int, size: int) -> Record | None:
+    if offset + FIXED_BYTES > size:
+        return None
+    magic, header_length, body_length, body_crc, header_crc = _FIXED.unpack(source.read_at(offset, FIXED_BYTES))
+    body_offset = offset + FIXED_BYTES + header_length
+    if magic != MAGIC or header_length > HEADER_BYTES_MAX or body_offset + body_length > size:
+        return None
+    encoded = source.read_at(offset + FIXED_BYTES, header_length)
+    if zlib.crc32(encoded) != header_crc:
+        return None
+    try:
+        header = RecordHeader.decode(encoded)
+    except ValueError:
+        return None
+    return Record(header, offset, body_offset, body_length, body_crc)
+
+
+def _next_magic(source: Readable, offset: int, size: int) -> int:
+    step, overlap = 1024 * 1024, len(MAGIC) - 1
+    while offset < size:
+        found = source.read_at(offset, min(step + overlap, size - offset)).find(MAGIC)
+        if found >= 0:
+            return offset + found
+        offset += step
+    return size
+
+
+def _crc(source: Readable, record: Record) -> int:
+    crc, position, step = 0, record.body_offset, 1024 * 1024
+    while position < record.end:
+        crc = zlib.crc32(source.read_at(position, min(step, record.end - position)), crc)
+        position += step
+    return crc

@@ -1,0 +1,33 @@
+/** The bearer token: kept for this tab only, so that closing it signs out. */
+const KEY = 'tongying.token'
+
+export interface Session {
+  token: string | null
+  /** True when the server refused the token, as opposed to the user leaving. */
+  expired: boolean
+}
+
+let session: Session = { token: sessionStorage.getItem(KEY), expired: false }
+const listeners = new Set<() => void>()
+
+function set(next: Session): void {
+  session = next
+  if (next.token) sessionStorage.setItem(KEY, next.token)
+  else sessionStorage.removeItem(KEY)
+  for (const listener of listeners) listener()
+}
+
+export const getSession = (): Session => session
+
+export function subscribeSession(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+export const startSession = (token: string): void => set({ token, expired: false })
+export const endSession = (): void => set({ token: null, expired: false })
+
+/** The token is passed so that a late 401 for an old one does not end a new session. */
+export function expireSession(token: string | null): void {
+  if (token && session.token === token) set({ token: null, expired: true })
+}

@@ -1,0 +1,9 @@
+import { createRoot } from 'react-dom/client'
+import { App } from './ui/App'
+import { startLanguage } from './ui/i18n'
+import './ui/styles/base.css'
+import './ui/styles/list.css'
+
+const root = document.getElementById('root')
+if (!root) throw new Error('index.html has no #root')
+void startLanguage().then(() => createRoot(root).render(<App />))

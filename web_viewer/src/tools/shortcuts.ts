@@ -1,0 +1,66 @@
+import { CT_PRESETS, type Preset } from '../data/presets'
+import type { ToolName } from './toolGroup'
+
+export interface Commands {
+  step: (delta: number) => void
+  jump: (to: 'first' | 'last') => void
+  tool: (name: ToolName) => void
+  preset: (preset: Preset) => void
+  reset: () => void
+  invert: () => void
+  play: () => void
+  series: (delta: number) => void
+  help: () => void
+  clear: () => void
+  escape: () => void
+}
+
+const PAGE = 10
+
+/** Keys as the help lists them; letters work in either case. */
+export function commandOf(key: string, commands: Commands): (() => void) | null {
+  const preset = CT_PRESETS.find(one => one.key === key)
+  if (preset) return () => commands.preset(preset)
+  const table: Record<string, () => void> = {
+    ArrowUp: () => commands.step(-1),
+    ArrowLeft: () => commands.step(-1),
+    ArrowDown: () => commands.step(1),
+    ArrowRight: () => commands.step(1),
+    PageUp: () => commands.step(-PAGE),
+    PageDown: () => commands.step(PAGE),
+    Home: () => commands.jump('first'),
+    End: () => commands.jump('last'),
+    s: () => commands.tool('scroll'),
+    w: () => commands.tool('windowLevel'),
+    z: () => commands.tool('zoom'),
+    p: () => commands.tool('pan'),
+    m: () => commands.tool('length'),
+    l: () => commands.tool('length'),
+    r: commands.reset,
+    i: commands.invert,
+    ' ': commands.play,
+    '[': () => commands.series(-1),
+    ']': () => commands.series(1),
+    '?': commands.help,
+    Delete: commands.clear,
+    Escape: commands.escape,
+  }
+  return table[key.length === 1 ? key.toLowerCase() : key] ?? null
+}
+
+const typing = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement && (target.matches('input:not([type=range]), select, textarea') || target.isContentEditable)
+
+export function attachShortcuts(commands: () => Commands): () => void {
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.target)) return
+    // Space on a focused button presses that button.
+    if ((event.key === ' ' || event.key === 'Enter') && (event.target as Element).closest?.('button, a')) return
+    const command = commandOf(event.key, commands())
+    if (!command) return
+    event.preventDefault()
+    command()
+  }
+  window.addEventListener('keydown', onKey)
+  return () => window.removeEventListener('keydown', onKey)
+}

@@ -1,0 +1,95 @@
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from '@tanstack/react-router'
+import { lazy, type ReactElement, Suspense, useEffect, useSyncExternalStore } from 'react'
+import { ApiError } from '../api/http'
+import { getSession, subscribeSession } from '../api/session'
+import { forgetMetadata } from '../data/metadata'
+import { manifestQuery } from '../data/studies'
+import { forgetThumbnails } from '../data/thumbnails'
+import { PageError } from './PageError'
+import { SignIn } from './SignIn'
+import { StudyListPage } from './list/StudyListPage'
+import { searchOf } from './list/filter'
+import { Loading } from './Loading'
+
+const RETRIES_MAX = 2
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // Only what may pass by itself is tried again.
+      retry: (count, error) =>
+        count < RETRIES_MAX && (!(error instanceof ApiError) || error.status === 0 || error.status >= 500),
+      retryDelay: attempt => 500 * 2 ** attempt,
+    },
+  },
+})
+
+const loadViewer = () => import('./viewer/ViewerPage')
+const ViewerPage = lazy(loadViewer)
+
+/** The next person at this browser must not find the pictures of the last one. */
+async function forget(): Promise<void> {
+  queries.clear()
+  forgetMetadata()
+  forgetThumbnails()
+  if (viewerLoaded) (await loadViewer()).forgetImages()
+}
+let viewerLoaded = false
+
+function Root(): ReactElement {
+  const session = useSyncExternalStore(subscribeSession, getSession)
+  useEffect(() => {
+    if (!session.token) void forget()
+  }, [session.token])
+  return session.token ? <Outlet /> : <SignIn expired={session.expired} />
+}
+
+const rootRoute = createRootRoute({ component: Root, errorComponent: PageError })
+
+const listRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/',
+  validateSearch: searchOf,
+  component: StudyListPage,
+})
+
+const studyRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/study/$studyUid',
+  loader: ({ params }) => {
+    viewerLoaded = true
+    // The manifest and the code of the viewer travel side by side.
+    if (getSession().token) void queries.prefetchQuery(manifestQuery(params.studyUid))
+    void loadViewer()
+  },
+  component: function Study() {
+    const { studyUid } = studyRoute.useParams()
+    return (
+      <Suspense fallback={<Loading dark />}>
+        <ViewerPage key={studyUid} studyUid={studyUid} />
+      </Suspense>
+    )
+  },
+})
+
+const router = createRouter({
+  routeTree: rootRoute.addChildren([listRoute, studyRoute]),
+  defaultErrorComponent: PageError,
+  defaultNotFoundComponent: () => <PageError error={new ApiError(404, 'not found')} />,
+  scrollRestoration: true,
+})
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}
+
+export function App(): ReactElement {
+  return (
+    <QueryClientProvider client={queries}>
+      <RouterProvider router={router} />
+    </QueryClientProvider>
+  )
+}
