@@ -52,5 +52,5 @@ def configure(level: str = "info", *, process: str = "") -> None:
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name)
-    return logger
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(source=name)
+    return bound

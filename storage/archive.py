@@ -11,7 +11,7 @@ from storage import contents
 from storage.blobs import ObjectStore, open_store
 from storage.contents import Entry
 from storage.database import Database, open_database
-from storage.index.tables import packs, series_packs
+from storage.index.tables import series_packs
 from storage.packnames import contents_key, metadata_key
 
 
@@ -42,11 +42,6 @@ class Archive:
             )
         ).scalars()
         return [m for i in ids for m in contents.decode_metadata(self.objects.get(metadata_key(series_pk, i)))]
-
-    def pack_keys(self, connection: Connection, entries: list[Entry]) -> dict[object, str]:
-        """Where the packs of these entries are in the object store."""
-        ids = {e.pack for e in entries}
-        return {i: k for i, k in connection.execute(select(packs.c.id, packs.c.key).where(packs.c.id.in_(ids)))}
 
     def close(self) -> None:
         self.database.close()

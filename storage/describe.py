@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pacs.errors import InvalidUID
-from pacs.names import name_tokens
+from pacs.names import fold, name_tokens
 from pacs.uids import clean_uid
 from pacs.values import Json, da, integer, text, tm
 
@@ -49,6 +49,7 @@ def study_row(a: Json, facility_id: int, study_uid: str) -> Row:
         "referring": text(a, "00080090"),
         "patient_id": text(a, "00100020"),
         "patient_name": name,
+        "name_folded": fold(name),
         "name_tokens": list(name_tokens(name)),
     }
 

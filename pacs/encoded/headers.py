@@ -6,7 +6,7 @@ from pacs.encoded.scopes import Scope
 from pacs.encoded.syntax import ITEM, ITEM_END, LONG_CODES, SEQUENCE_END, SHORT_CODES, UNDEFINED
 
 Header = tuple[int, str, int, int, bool]
-"""Tag, VR ("" for item and delimiter tags), length in bytes or UNDEFINED, offset of the value, as it should be."""
+"""Tag, VR ("" for item and delimiter tags), length in bytes or UNDEFINED, value's offset, well-formed."""
 
 _DELIMITERS = (ITEM, ITEM_END, SEQUENCE_END)
 
@@ -36,7 +36,7 @@ def explicit_header(view: memoryview, pos: int, scope: Scope) -> Header | None:
 
 
 def _odd_header(view: memoryview, pos: int, scope: Scope) -> Header | None:
-    """No VR of the standard, or a reserved field that is not 0: the first reading that leads to a next tag."""
+    """No VR of the standard, or a reserved field not 0: the first reading that leads to a next tag."""
     group, number, code, _ = scope.order.explicit.unpack_from(view, pos)
     tag = group << 16 | number
     vr = LONG_CODES.get(code) or scope.vr_of(tag) or "UN"

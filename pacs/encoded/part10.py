@@ -16,6 +16,7 @@ IMPLEMENTATION_VERSION_NAME = "TONGYING_0_1"
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
 _META_VALUE_BYTES_MAX = 1 << 10
+_META_BYTES_MAX = 1 << 20
 _TRANSFER_SYNTAX = 0x00020010
 
 
@@ -46,7 +47,7 @@ def read_head(part10: bytes | memoryview) -> Head:
     start = _meta_start(view)
     meta: dict[int, str] = {}
     pos = start
-    while (element := _meta_element(view, pos)) is not None:
+    while pos - start < _META_BYTES_MAX and (element := _meta_element(view, pos)) is not None:
         tag, vr, begin, pos = element
         if pos - begin <= _META_VALUE_BYTES_MAX:
             meta[tag] = _as_text(bytes(view[begin:pos]), vr)

@@ -7,6 +7,8 @@ from pacs.encoded.syntax import Order
 
 Json = dict[str, Any]
 
+_INHERITED_MAX = 8  # values; more than any Specific Character Set has terms
+
 
 class Scope:
     """A data set being read: its JSON, where it ends, how it is encoded, whose item it is."""
@@ -47,12 +49,12 @@ class Scope:
         return "/".join(reversed(parts))
 
     def inherited(self, key: str) -> list[Any] | None:
-        """The "Value" of the nearest such attribute, here or in what this is an item of."""
+        """The first values of the nearest such attribute, here or in what this is an item of."""
         scope: Scope | None = self
         while scope is not None:
             found = scope.attributes.get(key)
             if found is not None and "Value" in found:
-                return list(found["Value"])
+                return list(found["Value"][:_INHERITED_MAX])
             scope = scope.parent
         return None
 
@@ -71,7 +73,7 @@ class Scope:
         name = found["Value"][0] if found and found.get("Value") else None
         return name if isinstance(name, str) else None
 
-    def sort(self) -> None:
+    def close(self) -> None:
         """Puts the attributes in tag order (PS3.18 F.2.2), if they did not come so."""
         if not self.ordered:
             pairs = sorted(self.attributes.items())
@@ -85,7 +87,15 @@ class Sequence:
     __slots__ = ("element", "end", "implicit", "items", "order", "parent", "tag", "undefined")
 
     def __init__(
-        self, element: Json, tag: int, parent: Scope, *, end: int, undefined: bool, implicit: bool, order: Order
+        self,
+        element: Json,
+        tag: int,
+        parent: Scope,
+        *,
+        end: int,
+        undefined: bool,
+        implicit: bool,
+        order: Order,
     ) -> None:
         self.element = element
         self.tag = tag

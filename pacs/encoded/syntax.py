@@ -58,7 +58,6 @@ _ENCODINGS = (
     Encoding(False, LITTLE, EXPLICIT_LITTLE),
     Encoding(True, LITTLE, IMPLICIT_LITTLE),
     Encoding(False, BIG, EXPLICIT_BIG),
-    Encoding(True, BIG, ""),
 )
 
 
@@ -71,7 +70,7 @@ def is_video(uid: str) -> bool:
 
 
 def declared_encoding(uid: str) -> Encoding | None:
-    """The encoding a transfer syntax stands for; unknown ones are explicit VR little endian (PS3.5 10, A.4)."""
+    """The encoding a transfer syntax stands for; unknown ones are explicit little endian (PS3.5 A.4)."""
     if not uid:
         return None
     if uid == IMPLICIT_LITTLE:
@@ -116,7 +115,7 @@ def _probe(view: memoryview, pos: int, encoding: Encoding) -> tuple[int, int, in
     group, number, length = encoding.order.implicit.unpack_from(view, pos)
     tag = group << 16 | number
     code = bytes(view[pos + 4 : pos + 6])
-    if not 0x0004 <= group < 0xFFFE:
+    if group in (0, 2) or group >= 0xFFFE:
         return None
     if encoding.implicit:
         return None if code in _CODES else (tag, length, pos + 8)

@@ -11,6 +11,7 @@ Values = list[Any] | None
 
 _PAD = " \0"
 _SAFE_INTEGER_MAX = 2**53 - 1
+_NUMBER_CHARS_MAX = 64  # PS3.5 6.2 has 16; parsing very long ones takes quadratic time
 _COMPONENTS = ("Alphabetic", "Ideographic", "Phonetic")
 
 # Word sizes of the binary VRs, in bytes: JSON and bulk data are little endian (PS3.18 F.2.7, PS3.5 7.3).
@@ -77,15 +78,19 @@ def _digits(raw: bytes) -> str:
 def decimal_strings(raw: bytes, _: str) -> Values:
     """DS as numbers; what is no finite decimal number stays text, so that the JSON stays valid."""
     try:
-        values = [float(part) for part in raw.rstrip(b" \0").split(b"\\")]
-        if b"_" not in raw and isfinite(sum(values)):
-            return values
+        parts = raw.rstrip(b" \0").split(b"\\")
+        if max(map(len, parts)) <= _NUMBER_CHARS_MAX and b"_" not in raw:
+            values: list[Any] = [float(part) for part in parts]
+            if isfinite(sum(values)):
+                return values
     except ValueError:
         pass
     return _each(raw, _decimal)
 
 
 def _decimal(text: str) -> float | str | None:
+    if len(text) > _NUMBER_CHARS_MAX:
+        return text
     try:
         value = float(text)
     except ValueError:
@@ -104,8 +109,6 @@ def integer_strings(raw: bytes, _: str) -> Values:
 
 
 def _integer(text: str) -> int | str | None:
-    if not text or len(text) > 32 or "_" in text:
-        return text or None
     number = _decimal(text)
     if isinstance(number, str) or number is None or number != int(number):
         return text

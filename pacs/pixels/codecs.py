@@ -14,7 +14,6 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from rle import rle as _rle
 
 from pacs.pixels import headers, native
 from pacs.pixels.description import Frame, PixelDescription, PixelError, integer_dtype
@@ -25,6 +24,7 @@ _WORKING_BYTES = 8  # OpenJPEG holds a tile and the image, both in 32 bits a sam
 _BASELINE_RATIO_MAX = 1_024  # samples a byte: a block of 64 has 2 bits at least, 4:2:0 has 768 in 12
 _LOSSLESS_RATIO_MAX = 8  # one bit at least for each sample
 _RLE_RATIO_MAX = 64  # 2 bytes stand for 128 at most (PS3.5 G.3.1)
+_RLE_SLACK_BYTES = 16
 
 
 Codec = Callable[[PixelDescription, bytes], Frame]
@@ -67,10 +67,7 @@ def decode_jpeg2000(description: PixelDescription, frame: bytes) -> Frame:
     headers.check(found, description)
     if description.cells * _WORKING_BYTES > CODEC_BYTES_MAX:
         raise PixelError(f"a frame of {description.cells} samples is too large for JPEG 2000")
-    if found.is_high_throughput:
-        array = _run(imagecodecs.htj2k_decode, codestream, planar=False)
-    else:
-        array = _run(imagecodecs.jpeg2k_decode, codestream, numthreads=1)
+    array = _run(imagecodecs.jpeg2k_decode, codestream, numthreads=1)
     if found.is_signed != description.is_signed:
         # Modalities code signed values as unsigned ones of the same bits, and the reverse.
         array = native.sign(array, found.precision, description.is_signed)
@@ -85,11 +82,14 @@ def decode_rle(description: PixelDescription, frame: bytes) -> Frame:
     planar = replace(description, planar_configuration=1, photometric=_whole(description.photometric))
     if description.bits_allocated not in (8, 16, 32, 64):
         raise PixelError(f"RLE of {description.bits_allocated} bits allocated")
-    segments = description.samples * description.bits_allocated // 8
-    _check_rle(frame, segments)
+    cell_bytes = description.bits_allocated // 8
+    bounds = _rle_bounds(frame, description.samples * cell_bytes)
     _check_ratio(planar.frame_bytes, frame, _RLE_RATIO_MAX)
-    decoded = _run(_rle.decode_frame, frame, description.pixels, description.bits_allocated, "<")
-    return native.decode_little(planar, bytes(decoded))
+    cells = np.empty((description.samples, description.pixels, cell_bytes), np.uint8)
+    for index, (start, end) in enumerate(pairwise(bounds)):
+        sample, byte = divmod(index, cell_bytes)
+        cells[sample, :, cell_bytes - 1 - byte] = _unpack(frame[start:end], description.pixels)
+    return native.decode_little(planar, cells.tobytes())
 
 
 def decode_deflated(description: PixelDescription, frame: bytes) -> Frame:
@@ -150,8 +150,8 @@ def _signed(array: NDArray[Any], description: PixelDescription, bits: int) -> ND
     return native.sign(array, bits, True) if description.is_signed else array
 
 
-def _check_rle(frame: bytes, segments: int) -> None:
-    """The RLE header of 16 words (PS3.5 G.5): the right count, rising offsets, all inside."""
+def _rle_bounds(frame: bytes, segments: int) -> list[int]:
+    """Where each segment starts, and the end, by the RLE header of 16 words (PS3.5 G.5)."""
     if len(frame) < 64:
         raise PixelError("the frame is shorter than an RLE header")
     count, *offsets = struct.unpack_from("<16I", frame)
@@ -160,3 +160,12 @@ def _check_rle(frame: bytes, segments: int) -> None:
     used = [*offsets[:count], len(frame)]
     if used[0] != 64 or any(here >= after for here, after in pairwise(used)):
         raise PixelError("the RLE header points outside the frame")
+    return used
+
+
+def _unpack(segment: bytes, size: int) -> NDArray[np.uint8]:
+    """One segment's bytes (PS3.5 G.3.2). Some encoders pad a segment, which decodes to a few bytes more."""
+    unpacked = _run(imagecodecs.packbits_decode, segment, out=size + _RLE_SLACK_BYTES)
+    if len(unpacked) < size:
+        raise PixelError(f"an RLE segment gives {len(unpacked)} of {size} bytes: cut or broken")
+    return np.frombuffer(unpacked, np.uint8, size)

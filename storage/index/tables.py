@@ -99,9 +99,9 @@ patients = Table(
     Column("birth_date", Date),
     _text("sex"),
     _now("updated_at"),
-    UniqueConstraint("facility_id", "issuer", "patient_id", "anonymous_name"),
     # Without a PatientID two people must not become one: the name then tells them apart.
     Column("anonymous_name", Text, nullable=False, server_default=""),
+    UniqueConstraint("facility_id", "issuer", "patient_id", "anonymous_name"),
 )  # fmt: skip
 
 studies = Table(
@@ -123,6 +123,7 @@ studies = Table(
     # What people search by, in the one row: the patient's part is repeated here.
     _text("patient_id"),
     _text("patient_name"),
+    _text("name_folded"),
     Column("name_tokens", ARRAY(Text), nullable=False, server_default="{}"),
     _now("received_at"),
     _now("updated_at"),

@@ -3,6 +3,7 @@ import { App } from './ui/App'
 import { startLanguage } from './ui/i18n'
 import './ui/styles/base.css'
 import './ui/styles/list.css'
+import './ui/styles/table.css'
 
 const root = document.getElementById('root')
 if (!root) throw new Error('index.html has no #root')

@@ -58,7 +58,8 @@ export class SeriesMetadata {
   async #one(sopUid: string): Promise<Dataset> {
     const [dataset] = await fetchMetadata(instancePath(this.studyUid, this.seriesUid, sopUid))
     if (!dataset) throw new Error('no metadata for this image')
-    if (text(dataset, SOP_UID) !== sopUid) throw new Error('the server answered with the metadata of another image')
+    // A server may leave out an identifier that breaks the standard, but not put another in its place.
+    if ((text(dataset, SOP_UID) ?? sopUid) !== sopUid) throw new Error('this is the metadata of another image')
     this.#known.set(sopUid, dataset)
     return dataset
   }

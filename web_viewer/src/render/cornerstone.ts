@@ -1,7 +1,7 @@
 import { cache, init as initCore, RenderingEngine } from '@cornerstonejs/core'
 import dicomImageLoader from '@cornerstonejs/dicom-image-loader'
 import { init as initTools } from '@cornerstonejs/tools'
-import { registerFrameLoader } from './frameLoader'
+import { forgetFrames, registerFrameLoader } from './frameLoader'
 
 const ENGINE = 'tongying'
 const MIB = 1024 * 1024
@@ -30,7 +30,7 @@ export function renderingEngine(): RenderingEngine {
   return engine
 }
 
-/** Drops every pixel, for the end of a session. */
+/** Nothing to forget where no viewer was opened. */
 export function forgetImages(): void {
-  if (engine) cache.purgeCache()
+  if (engine) forgetFrames()
 }

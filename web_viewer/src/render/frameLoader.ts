@@ -1,11 +1,12 @@
-import { imageLoader, type Types } from '@cornerstonejs/core'
+import { cache, imageLoader, type Types } from '@cornerstonejs/core'
 import dicomImageLoader from '@cornerstonejs/dicom-image-loader'
-import { utilities } from '@cornerstonejs/metadata'
+import { Enums, utilities } from '@cornerstonejs/metadata'
 import { type Dataset, fetchFrame, type FrameBytes, instancePath } from '../api/dicomweb'
 import { number, TAG, text } from '../data/dicom'
 import type { FrameRef } from '../data/items'
 import { type SeriesMetadata, seriesMetadata } from '../data/metadata'
 import { ImageError } from './errors'
+import { clearUnusedBits } from './unusedBits'
 
 export type LoadOptions = Parameters<typeof imageLoader.loadAndCacheImage>[1]
 
@@ -20,7 +21,6 @@ const NATIVE = new Set(['1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.100
 
 const sources = new Map<string, Source>()
 const described = new Set<string>()
-const ahead = new Set<string>()
 
 const baseId = (ref: FrameRef): string => `${SCHEME}:${instancePath(ref.studyUid, ref.seriesUid, ref.sopUid)}`
 
@@ -40,10 +40,16 @@ export const datasetOf = (imageId: string): Dataset | undefined => {
   return source?.metadata.get(source.ref.sopUid)
 }
 
-/** Marks a request as one for later, which may wait for the metadata of the whole series. */
-export function loadAhead(imageId: string, options: LoadOptions): Promise<Types.IImage> {
-  ahead.add(imageId)
-  return imageLoader.loadAndCacheImage(imageId, options).finally(() => ahead.delete(imageId))
+/**
+ * One image, from the cache or the server. Put into the cache here, because cornerstone's own way
+ * there leaves every failure unhandled once more.
+ */
+export function loadImage(imageId: string, options: LoadOptions, later = false): Promise<Types.IImage> {
+  const cached = cache.getImageLoadObject(imageId)
+  if (cached) return cached.promise as Promise<Types.IImage>
+  const promise = load(imageId, options ?? {}, later)
+  cache.putImageLoadObject(imageId, { promise }).catch(() => {})
+  return promise
 }
 
 function describe(ref: FrameRef, dataset: Dataset): void {
@@ -80,6 +86,7 @@ function checkLength(dataset: Dataset, { bytes, transferSyntax }: FrameBytes): v
 
 async function decode(imageId: string, dataset: Dataset, frame: FrameBytes, options: object): Promise<Types.IImage> {
   checkLength(dataset, frame)
+  if (NATIVE.has(frame.transferSyntax)) clearUnusedBits(dataset, frame)
   try {
     const { bytes, transferSyntax } = frame
     // The loader's types want a view that only Node hands out.
@@ -90,11 +97,12 @@ async function decode(imageId: string, dataset: Dataset, frame: FrameBytes, opti
   }
 }
 
-async function load(imageId: string, options: object): Promise<Types.IImage> {
+/** `later`: the image is not wanted yet, so it may wait for the metadata of the whole series. */
+async function load(imageId: string, options: object, later: boolean): Promise<Types.IImage> {
   const source = sources.get(imageId)
   if (!source) throw new ImageError('metadata', imageId)
   const { ref, metadata } = source
-  const wanted = ahead.has(imageId) ? metadata.needLater(ref.sopUid) : metadata.need(ref.sopUid)
+  const wanted = later ? metadata.needLater(ref.sopUid) : metadata.need(ref.sopUid)
   const path = instancePath(ref.studyUid, ref.seriesUid, ref.sopUid)
   const [dataset, frame] = await Promise.all([wanted, fetchFrame(path, ref.frame)])
   describe(ref, dataset)
@@ -104,6 +112,14 @@ async function load(imageId: string, options: object): Promise<Types.IImage> {
 /** Takes the place of the loader's own network code: one door for token, errors and checks. */
 export function registerFrameLoader(): void {
   imageLoader.registerImageLoader(SCHEME, ((imageId: string, options: object = {}) => ({
-    promise: load(imageId, options),
+    promise: load(imageId, options, false),
   })) as unknown as Types.ImageLoaderFn)
+}
+
+/** Drops pixels and descriptions, for the end of a session. */
+export function forgetFrames(): void {
+  cache.purgeCache()
+  utilities.clearTypedCacheData(Enums.MetadataModules.NATURALIZED)
+  sources.clear()
+  described.clear()
 }

@@ -1,6 +1,6 @@
-import { cache, Enums, eventTarget, imageLoader, type Types } from '@cornerstonejs/core'
+import { cache, Enums, eventTarget, type Types } from '@cornerstonejs/core'
 import type { Item } from '../data/items'
-import { imageIdOf, type LoadOptions, loadAhead } from './frameLoader'
+import { imageIdOf, type LoadOptions, loadImage } from './frameLoader'
 import { forward, outward, Prefetch } from './prefetch'
 
 /** Of the cache, so that one stack leaves room for the other cells. */
@@ -28,7 +28,7 @@ export class StackImages {
       order: item.kind === 'loop' ? forward : outward,
       reach: () => this.#reach(item.kind === 'loop'),
       isLoaded: index => this.isLoaded(index),
-      load: index => this.#track(index, loadAhead(this.ids[index] ?? '', this.#options(this.ids[index] ?? ''))),
+      load: index => this.#track(index, this.#fetch(index, true)),
     })
     eventTarget.addEventListener(Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, this.#removed)
   }
@@ -47,8 +47,7 @@ export class StackImages {
   }
 
   load(index: number): Promise<Types.IImage> {
-    const id = this.ids[index] ?? ''
-    return this.#track(index, imageLoader.loadAndCacheImage(id, this.#options(id)))
+    return this.#track(index, this.#fetch(index, false))
   }
 
   prefetchAround(index: number): void {
@@ -58,6 +57,11 @@ export class StackImages {
   dispose(): void {
     this.#prefetch.stop()
     eventTarget.removeEventListener(Enums.Events.IMAGE_CACHE_IMAGE_REMOVED, this.#removed)
+  }
+
+  #fetch(index: number, later: boolean): Promise<Types.IImage> {
+    const id = this.ids[index] ?? ''
+    return loadImage(id, this.#options(id), later)
   }
 
   async #track(index: number, loading: Promise<Types.IImage>): Promise<Types.IImage> {

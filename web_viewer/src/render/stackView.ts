@@ -1,11 +1,10 @@
 import { Enums, type StackViewport, type Types } from '@cornerstonejs/core'
 import { startsByItself } from '../data/cine'
-import { seriesMetadata } from '../data/metadata'
 import type { Item } from '../data/items'
 import type { Voi } from '../data/presets'
 import { renderingEngine } from './cornerstone'
 import { unwrapped } from './errors'
-import { datasetOf } from './frameLoader'
+import { datasetOf, sourceOf } from './frameLoader'
 import { viewEdges } from './edges'
 import { Player } from './player'
 import { StackImages } from './stackImages'
@@ -194,7 +193,7 @@ export class StackView {
     })
     this.#readView()
     if (!isFirst) return
-    if (item.frames.length > 1) void seriesMetadata(item.frames[0]?.studyUid ?? '', item.series.series_uid).all()
+    if (item.series.instances.length > 1) void sourceOf(image.imageId)?.metadata.all()
     if (item.kind === 'loop' && startsByItself(dataset, item.frames.length)) this.play()
   }
 

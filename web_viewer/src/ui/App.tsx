@@ -26,7 +26,7 @@ const queries = new QueryClient({
 })
 
 const loadViewer = () => import('./viewer/ViewerPage')
-const ViewerPage = lazy(loadViewer)
+const ViewerPage = lazy(async () => ({ default: (await loadViewer()).ViewerPage }))
 
 /** The next person at this browser must not find the pictures of the last one. */
 async function forget(): Promise<void> {

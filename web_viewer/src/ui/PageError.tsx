@@ -4,7 +4,8 @@ import { describeError, errorDetail } from './describe'
 import { Icon } from './icons'
 
 /** For what no part of the page could handle. */
-export function PageError({ error }: { error: Error }): ReactElement {
+export function PageError({ error: thrown }: { error: unknown }): ReactElement {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown))
   const { t } = useTranslation()
   return (
     <main className="page-error" role="alert">

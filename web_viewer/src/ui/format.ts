@@ -36,8 +36,9 @@ export function ageText(birth: string | null, at: string | null, t: TFunction): 
   return found && found.count < 150 * 12 ? t(`age.${found.unit}`, { count: found.count }) : null
 }
 
+/** The three values of the standard; what else stands there is not a sex. */
 export function sexText(sex: string | null, t: TFunction): string | null {
-  return sex === 'M' || sex === 'F' || sex === 'O' ? t(`sex.${sex}`) : sex
+  return sex === 'M' || sex === 'F' || sex === 'O' ? t(`sex.${sex}`) : null
 }
 
 /** A DICOM DA as people write it. */

@@ -1,10 +1,10 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useCallback, useEffect, useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { endSession } from '../../api/session'
 import { useMe, useStudyList } from '../../data/studies'
 import { Icon, Logo } from '../icons'
 import { LanguageSwitch } from '../LanguageSwitch'
+import { signOut } from '../signOut'
 import { FilterBar } from './FilterBar'
 import { filterOf, isNarrowed, type ListSearch, tidied } from './filter'
 import { EmptyState, ErrorState, NothingMatches, Skeleton } from './states'
@@ -22,7 +22,7 @@ function Header(): ReactElement {
       <span className="grow" />
       <LanguageSwitch />
       <span className="who">{me.data?.display_name ?? me.data?.user}</span>
-      <button type="button" className="button quiet" onClick={endSession} title={t('signIn.signOut')}>
+      <button type="button" className="button quiet" onClick={signOut} title={t('signIn.signOut')}>
         <Icon name="leave" size={18} />
         <span className="wide-only">{t('signIn.signOut')}</span>
       </button>

@@ -1,0 +1,173 @@
+"""`tongying up`: the all-in-one server. Starts the parts as processes, and starts again what dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pacs.errors import SettingError
+from pacs.logs import get
+from pacs.settings import Settings
+from storage.archive import Archive
+from storage.embedded import EmbeddedDatabase
+from storage.setup import prepare
+
+log = get("up")
+RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
+STEADY_SECONDS = 30  # a part that ran this long starts its back-off anew
+STOP_SECONDS = 20
+
+
+@dataclass
+class Part:
+    """One process."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    not_before: float = 0.0
+
+
+def commands(settings: Settings) -> list[Part]:
+    """The parts and how each is started; the same commands serve in containers."""
+    python = sys.executable
+    return [
+        Part("node", [python, "-m", "dicom_node"]),
+        Part("worker", worker_command(settings)),
+        Part("api", [python, "-m", "viewer_api"]),
+    ]
+
+
+def worker_command(settings: Settings) -> list[str]:
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [
+        sys.executable, "-m", "celery", "--app", "worker.app", "--quiet", "worker", "--beat",
+        "--schedule", str(settings.data / "beat-schedule"), "--queues", "index,derive",
+        "--concurrency", str(settings.worker_processes), "--hostname", f"worker-{os.getpid()}@%h", *quiet,
+    ]  # fmt: skip
+
+
+def check_ports(settings: Settings) -> None:
+    """Raise SettingError, naming the port, if one is taken."""
+    for host, port, name in (
+        (settings.http_host, settings.http_port, "TONGYING_HTTP_PORT"),
+        (settings.dicom_host, settings.dicom_port, "TONGYING_DICOM_PORT"),
+    ):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise SettingError(f"port {port} on {host} cannot be used ({error.strerror}); set {name}") from None
+
+
+@contextlib.contextmanager
+def database(settings: Settings) -> Iterator[tuple[Settings, EmbeddedDatabase | None]]:
+    """The settings with a database address: the given one, or that of the embedded server, started here."""
+    if settings.database_url:
+        yield settings, None
+        return
+    embedded = EmbeddedDatabase((settings.data / "postgres").absolute())
+    try:
+        yield replace(settings, database_url=embedded.url), embedded
+    finally:
+        embedded.stop()
+
+
+class Supervisor:
+    """Runs the parts until told to stop."""
+
+    def __init__(self, settings: Settings, embedded: EmbeddedDatabase | None) -> None:
+        self.settings, self._embedded = settings, embedded
+        self._environment = {**os.environ, **settings.environment()}
+        self.parts = commands(settings)
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        """Start all parts and watch them; returns after `stopping` is set and all have ended."""
+        try:
+            while not self.stopping.is_set():
+                self._watch_database()
+                for part in self.parts:
+                    self._watch(part)
+                self.stopping.wait(0.1)
+        finally:
+            self._stop_all()
+
+    def _watch_database(self) -> None:
+        if self._embedded is not None:
+            try:
+                self._embedded.ensure_running()
+            except (subprocess.SubprocessError, OSError, AssertionError):
+                log.warning("database_not_up_yet")
+
+    def _watch(self, part: Part) -> None:
+        now = time.monotonic()
+        if part.process is not None:
+            status = part.process.poll()
+            if status is None:
+                return
+            steady = now - part.started > STEADY_SECONDS
+            part.failures = 1 if steady else part.failures + 1
+            part.not_before = now + RESTART_SECONDS[min(part.failures, len(RESTART_SECONDS)) - 1]
+            log.error("part_ended", part=part.name, status=status)
+            part.process = None
+        if now >= part.not_before:
+            part.process = subprocess.Popen(part.command, env=self._environment, start_new_session=True)
+            part.started = now
+
+    def _stop_all(self) -> None:
+        """The node first, so that what it received is shipped while the others still run."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for part in self.parts:
+            if part.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    part.process.send_signal(signal.SIGTERM)
+                try:
+                    part.process.wait(max(0.5, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    os.killpg(part.process.pid, signal.SIGKILL)
+                    part.process.wait()
+
+
+def prepare_archive(settings: Settings) -> str | None:
+    """Schema, first facility, first user; returns a made-up password."""
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    archive = Archive.open(settings)
+    try:
+        return prepare(archive)
+    finally:
+        archive.close()
+
+
+def wait_until_ready(settings: Settings, seconds: float = 60) -> bool:
+    """Whether the node's and the API's ports answer in time."""
+    deadline = time.monotonic() + seconds
+    waiting = [(settings.http_host, settings.http_port), ("127.0.0.1", settings.dicom_port)]
+    while waiting and time.monotonic() < deadline:
+        waiting = [w for w in waiting if not _answers(*w)]
+        time.sleep(0.1)
+    return not waiting
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def web_is_built(settings: Settings) -> bool:
+    return (Path(settings.web_dist) / "index.html").exists()

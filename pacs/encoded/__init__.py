@@ -1,0 +1,30 @@
+"""The parsing room: an instance's bytes in, its DICOM JSON and where its pixels are out. No I/O."""
+
+from pacs.encoded.instance import read_instance
+from pacs.encoded.model import DEFAULT, BulkValue, EncodedError, Instance, Limits, PixelLayout
+from pacs.encoded.part10 import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    Head,
+    inflate_dataset,
+    part10_header,
+    read_file_meta,
+    read_head,
+)
+
+__all__ = [
+    "DEFAULT",
+    "IMPLEMENTATION_CLASS_UID",
+    "IMPLEMENTATION_VERSION_NAME",
+    "BulkValue",
+    "EncodedError",
+    "Head",
+    "Instance",
+    "Limits",
+    "PixelLayout",
+    "inflate_dataset",
+    "part10_header",
+    "read_file_meta",
+    "read_head",
+    "read_instance",
+]

@@ -1,0 +1,127 @@
+"""The Query: what C-FIND and QIDO-RS both come down to (PS3.4 C.2.2.2, PS3.18 8.3.4).
+
+Matching kinds: single value, list of UID, wildcard, range. Universal matching is the absence of a match.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, time
+
+from pacs import values
+from pacs.attributes import BY_KEYWORD, BY_TAG, Attribute, Level
+from pacs.errors import BadQuery
+
+UIDS_MAX = 1000  # in one list
+VALUE_CHARACTERS_MAX = 1024
+NAMES_WITH_WILDCARDS = frozenset({"PN", "LO", "SH", "CS", "AE", "LT", "ST", "UT", "UC"})
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """Any of these values; for text, without regard to case where the VR has none."""
+
+    attribute: Attribute
+    any_of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """`*` is any run of characters, `?` is one."""
+
+    attribute: Attribute
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A range of dates or times, both ends within; None is open."""
+
+    attribute: Attribute
+    low: date | time | None
+    high: date | time | None
+
+
+Match = Equal | Wildcard | Between
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked for: the level, what must match, and which part of the answer.
+
+    `words` are what a person typed into a search box, `after` is where the page before ended.
+    """
+
+    level: Level
+    matches: tuple[Match, ...] = ()
+    words: str = ""
+    limit: int | None = None
+    offset: int = 0
+    after: tuple[date | None, int] | None = None
+
+
+def attribute(name: str) -> Attribute:
+    """By keyword or by tag (eight hexadecimal digits); raises BadQuery."""
+    found = BY_KEYWORD.get(name) or BY_TAG.get(name.upper())
+    if found is None:
+        raise BadQuery(f"the attribute {name[:64]!r} cannot be matched here")
+    return found
+
+
+def match(of: Attribute, value: str) -> Match | None:
+    """The match that a value asks for; None for universal matching. Raises BadQuery for what cannot be read."""
+    if len(value) > VALUE_CHARACTERS_MAX * (UIDS_MAX if of.vr == "UI" else 1):
+        raise BadQuery(f"the value of {of.keyword} is too long")
+    value = value.replace("\0", "").strip()
+    if not value or set(value) == {"*"}:
+        return None
+    if of.vr in ("DA", "TM"):
+        return _range(of, value)
+    if of.vr == "UI":
+        return _uids(of, value)
+    if of.vr in NAMES_WITH_WILDCARDS and re.search(r"[*?]", value):
+        return Wildcard(of, value)
+    return Equal(of, tuple(v for v in value.split("\\") if v))
+
+
+def _uids(of: Attribute, value: str) -> Equal:
+    uids = tuple(u.strip() for u in re.split(r"[,\\]", value) if u.strip())
+    if len(uids) > UIDS_MAX:
+        raise BadQuery(f"more than {UIDS_MAX} UIDs in {of.keyword}")
+    return Equal(of, uids)
+
+
+def _range(of: Attribute, value: str) -> Between:
+    low, dash, high = value.partition("-")
+    if not dash:
+        high = low
+    ends = [_end(of, text.strip()) for text in (low, high)]
+    if ends == [None, None]:
+        raise BadQuery(f"{of.keyword} needs a value, or a range such as {_example(of)}")
+    return Between(of, ends[0], _whole(of, high.strip(), ends[1]))
+
+
+def _end(of: Attribute, text: str) -> date | time | None:
+    if not text:
+        return None
+    read = values.da(text) if of.vr == "DA" else values.tm(text)
+    if read is None or not re.fullmatch(r"[\d.:]+", text):
+        raise BadQuery(f"{of.keyword} needs a value, or a range such as {_example(of)}")
+    return read
+
+
+def _whole(of: Attribute, text: str, end: date | time | None) -> date | time | None:
+    """A time that stops after the hour or minute means all of it (PS3.5 6.2, TM)."""
+    if not isinstance(end, time):
+        return end
+    digits = len(text.replace(":", "").partition(".")[0])
+    if digits <= 2:
+        return end.replace(minute=59, second=59, microsecond=999_999)
+    if digits <= 4:
+        return end.replace(second=59, microsecond=999_999)
+    return end if "." in text else end.replace(microsecond=999_999)
+
+
+def _example(of: Attribute) -> str:
+    return "20260101-20261231" if of.vr == "DA" else "0800-1200"

@@ -1,0 +1,190 @@
+"""The one compiler from a Query to SQL. What it selects, `visible(principal)` bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
+
+from pacs.access import Principal
+from pacs.attributes import Attribute, Level
+from pacs.errors import BadQuery
+from pacs.names import fold, query_tokens
+from pacs.query import Between, Equal, Match, Query, Wildcard
+from pacs.uids import uid_hash
+from storage.index.tables import facilities, instances, patients, series, studies
+from storage.index.visibility import visible
+
+STUDY_COLUMNS = (
+    studies.c.id.label("study_pk"), studies.c.study_uid, studies.c.study_date, studies.c.study_time,
+    studies.c.accession, studies.c.study_id, studies.c.description.label("study_description"),
+    studies.c.referring, studies.c.modalities, studies.c.series_count,
+    studies.c.instance_count.label("study_instance_count"), studies.c.patient_id, studies.c.patient_name,
+    studies.c.received_at, patients.c.issuer, patients.c.birth_date, patients.c.sex,
+    facilities.c.code.label("facility"), facilities.c.name.label("facility_name"),
+)  # fmt: skip
+SERIES_COLUMNS = (
+    series.c.id.label("series_pk"), series.c.series_uid, series.c.modality, series.c.number,
+    series.c.description.label("series_description"), series.c.body_part, series.c.laterality,
+    series.c.series_date, series.c.series_time, series.c.step_date, series.c.step_time, series.c.station,
+    series.c.manufacturer, series.c.instance_count, series.c.frame_count, series.c.has_pixels,
+    series.c.derived_count, series.c.derive_tries,
+)  # fmt: skip
+NEWEST_FIRST = (studies.c.study_date.desc().nulls_last(), studies.c.id.desc())
+
+
+def compile_query(query: Query, principal: Principal) -> Select[Any]:
+    """Studies, or series with their study, that match and may be seen; newest first.
+
+    At the IMAGE level: the series in which matching instances may be.
+    """
+    statement = _select(query.level).where(visible(principal), _not_empty(query.level))
+    for match in query.matches:
+        condition = _condition(match, query.level)
+        if condition is not None:
+            statement = statement.where(condition)
+    if query.words:
+        statement = statement.where(_words(query.words))
+    if query.after is not None:
+        statement = statement.where(_after(query.after))
+    statement = statement.order_by(*NEWEST_FIRST)
+    if query.level is not Level.STUDY:
+        statement = statement.order_by(series.c.number.asc().nulls_last(), series.c.id)
+    if query.level in (Level.STUDY, Level.SERIES):
+        statement = statement.limit(query.limit).offset(query.offset)
+    return statement
+
+
+def _select(level: Level) -> Select[Any]:
+    base = studies.join(patients, patients.c.id == studies.c.patient_pk).join(
+        facilities, facilities.c.id == studies.c.facility_id
+    )
+    if level is Level.STUDY:
+        return select(*STUDY_COLUMNS).select_from(base)
+    return select(*STUDY_COLUMNS, *SERIES_COLUMNS).select_from(base.join(series, series.c.study_pk == studies.c.id))
+
+
+def _not_empty(level: Level) -> ColumnElement[bool]:
+    """What a query lists can be retrieved (promise P7): a row without instances is not listed."""
+    return (studies if level is Level.STUDY else series).c.instance_count > 0
+
+
+def _condition(match: Match, level: Level) -> ColumnElement[bool] | None:
+    of = match.attribute
+    if of.level is Level.SERIES and level is Level.STUDY:
+        raise BadQuery(f"{of.keyword} cannot be matched at the study level")
+    if of.level is Level.IMAGE:
+        return _instance_condition(match) if level is Level.IMAGE else _refuse(of)
+    if of.keyword == "PatientName":
+        return _name(match)
+    if of.keyword == "ModalitiesInStudy":
+        return _modalities(match)
+    column = _column(of)
+    if isinstance(match, Between):
+        return _between(column, match)
+    if isinstance(match, Wildcard):
+        return column.ilike(_like(match.pattern), escape="\\")
+    if of.vr in ("IS", "US"):
+        return column.in_([_number(of, v) for v in match.any_of])
+    return column.in_(match.any_of)
+
+
+def _refuse(of: Attribute) -> ColumnElement[bool]:
+    raise BadQuery(f"{of.keyword} can be matched at the instance level only")
+
+
+def _column(of: Attribute) -> ColumnElement[Any]:
+    if of.column is None:
+        raise BadQuery(f"{of.keyword} cannot be matched")
+    table = series if of.level is Level.SERIES else studies
+    if of.level is Level.PATIENT and of.column not in studies.c:
+        table = patients
+    return table.c[of.column]
+
+
+def _between(column: ColumnElement[Any], match: Between) -> ColumnElement[bool]:
+    ends = []
+    if match.low is not None:
+        ends.append(column >= match.low)
+    if match.high is not None:
+        ends.append(column <= match.high)
+    return and_(*ends)
+
+
+def _number(of: Attribute, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadQuery(f"{of.keyword} needs a whole number") from None
+
+
+def _like(pattern: str) -> str:
+    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+def _name(match: Match) -> ColumnElement[bool]:
+    """Any component group, without regard to case and accents. The tokens make it fast: a word that stands whole
+    or by its beginning in the pattern must be among them."""
+    assert not isinstance(match, Between)
+    patterns = [match.pattern] if isinstance(match, Wildcard) else list(match.any_of)
+    return or_(*(_one_name(p) for p in patterns))
+
+
+def _one_name(pattern: str) -> ColumnElement[bool]:
+    folded = _like(fold(pattern))
+    groups = or_(*(studies.c.name_folded.like(form, escape="\\") for form in
+                   (folded, folded + "=%", "%=" + folded, "%=" + folded + "=%")))  # fmt: skip
+    sure = query_tokens(" ".join(part for part in _sure_parts(pattern)))
+    return and_(studies.c.name_tokens.contains(sure), groups) if sure else groups
+
+
+def _sure_parts(pattern: str) -> list[str]:
+    """Words of a pattern whose beginning is known: those that do not follow a wildcard."""
+    parts = []
+    for word in pattern.replace("=", "^").replace("^", " ").split():
+        beginning = word.split("*")[0].split("?")[0]
+        if beginning:
+            parts.append(beginning)
+    return parts
+
+
+def _modalities(match: Match) -> ColumnElement[bool]:
+    if isinstance(match, Wildcard):
+        any_modality = func.array_to_string(studies.c.modalities, "\\")
+        return or_(*(any_modality.like(form, escape="\\") for form in _listed(_like(match.pattern))))
+    assert isinstance(match, Equal)
+    return studies.c.modalities.overlap(list(match.any_of))
+
+
+def _listed(pattern: str) -> tuple[str, ...]:
+    return pattern, pattern + "\\\\%", "%\\\\" + pattern, "%\\\\" + pattern + "\\\\%"
+
+
+def _instance_condition(match: Match) -> ColumnElement[bool] | None:
+    """SOP Instance UIDs lead to their series by the narrow rows; all else is matched in the metadata."""
+    if match.attribute.keyword != "SOPInstanceUID" or not isinstance(match, Equal):
+        return None
+    hashes = [uid_hash(u) for u in match.any_of]
+    return series.c.id.in_(select(instances.c.series_pk).where(instances.c.uid_hash.in_(hashes)))
+
+
+def _words(text: str) -> ColumnElement[bool]:
+    """What a person types: the beginnings of names in any script, or of a patient ID or accession number."""
+    text = text.strip()
+    tokens = query_tokens(text)
+    by_name = studies.c.name_tokens.contains(tokens) if tokens else false()
+    begins = _like(text.replace("*", "").replace("?", "")) + "%"
+    by_id = or_(studies.c.patient_id.like(begins, escape="\\"), studies.c.accession.like(begins, escape="\\"))
+    return or_(by_name, by_id)
+
+
+def _after(position: tuple[Any, int]) -> ColumnElement[bool]:
+    day, key = position
+    if day is None:
+        return and_(studies.c.study_date.is_(None), studies.c.id < key)
+    return or_(
+        studies.c.study_date < day,
+        and_(studies.c.study_date == day, studies.c.id < key),
+        studies.c.study_date.is_(None),
+    )

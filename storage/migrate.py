@@ -1,0 +1,32 @@
+"""Bring the database to the newest schema. Safe for several processes at once: one migrates, the others wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+from storage.database import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x546F6E67  # any number that no other advisory lock of ours has
+
+
+def config(url: str = "") -> Config:
+    """Alembic's configuration, without an ini file."""
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.attributes["url"] = url
+    return settings
+
+
+def upgrade(database: Database) -> None:
+    """Apply what is missing."""
+    with database.begin() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")

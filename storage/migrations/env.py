@@ -1,0 +1,23 @@
+"""Alembic's entry: our tables, and a connection from the caller or a URL."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection, create_engine
+
+from storage.index.tables import metadata
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    with create_engine(context.config.attributes["url"]).connect() as connected:
+        run(connected)
+        connected.commit()

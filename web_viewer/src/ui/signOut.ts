@@ -1,0 +1,7 @@
+import { endSession } from '../api/session'
+
+/** A fresh page holds no picture and no name of the last user. */
+export function signOut(): void {
+  endSession()
+  location.replace('/')
+}
