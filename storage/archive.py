@@ -34,14 +34,19 @@ class Archive:
         ).scalars()
         return [e for i in ids for e in contents.decode(self.objects.get(contents_key(series_pk, i)), i)]
 
-    def metadata(self, connection: Connection, series_pk: int) -> list[bytes]:
-        """The DICOM JSON of a series' instances, one each, in no particular order."""
+    def metadata_keys(self, connection: Connection, series_pk: int) -> list[str]:
+        """Where the DICOM JSON of a series' instances is."""
         ids = connection.execute(
-            select(series_packs.c.pack_id).where(
-                series_packs.c.series_pk == series_pk, series_packs.c.instance_count > 0
-            )
+            select(series_packs.c.pack_id)
+            .where(series_packs.c.series_pk == series_pk, series_packs.c.instance_count > 0)
+            .order_by(series_packs.c.pack_id)
         ).scalars()
-        return [m for i in ids for m in contents.decode_metadata(self.objects.get(metadata_key(series_pk, i)))]
+        return [metadata_key(series_pk, i) for i in ids]
+
+    def metadata(self, connection: Connection, series_pk: int) -> list[bytes]:
+        """The DICOM JSON of a series' instances, one each, in the order in which their packs came."""
+        keys = self.metadata_keys(connection, series_pk)
+        return [m for key in keys for m in contents.decode_metadata(self.objects.get(key))]
 
     def close(self) -> None:
         self.database.close()

@@ -107,14 +107,14 @@ def decode(data: bytes, pack: uuid.UUID) -> list[Entry]:
 
 
 def encode_metadata(attributes: list[Json]) -> bytes:
-    """DICOM JSON, one instance a line: joined with commas, lines make the array that WADO-RS answers with."""
+    """A gzipped JSON array, one instance a line: for a series that lies in one pack it is the answer itself."""
     lines = (json.dumps(a, separators=(",", ":"), ensure_ascii=False) for a in attributes)
-    return _zip("\n".join(lines).encode())
+    return _zip(("[\n" + ",\n".join(lines) + "\n]").encode())
 
 
 def decode_metadata(data: bytes) -> list[bytes]:
-    """The lines of a metadata object."""
-    return gzip.decompress(data).split(b"\n")
+    """The instances' JSON objects, each as it is written."""
+    return [line.rstrip(b",") for line in gzip.decompress(data).split(b"\n")[1:-1]]
 
 
 def _zip(data: bytes) -> bytes:

@@ -88,4 +88,4 @@ def _broker(settings: Settings) -> tuple[str, dict[str, Any]]:
     for folder in (messages, control):
         Path(folder).mkdir(parents=True, exist_ok=True)
     folders = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
-    return "filesystem://", {**folders, "polling_interval": EMBEDDED_POLL_SECONDS}
+    return "filesystem://localhost", {**folders, "polling_interval": EMBEDDED_POLL_SECONDS}

@@ -29,8 +29,8 @@ def contents_key(series_id: int, pack_id: uuid.UUID) -> str:
 
 
 def metadata_key(series_id: int, pack_id: uuid.UUID) -> str:
-    """The DICOM JSON of a series, as far as it lies in one pack: one instance a line."""
-    return f"series/{series_id}/{pack_id}.metadata.jsonl.gz"
+    """The DICOM JSON of a series, as far as it lies in one pack."""
+    return f"series/{series_id}/{pack_id}.metadata.json.gz"
 
 
 def thumbnail_key(series_id: int) -> str:

@@ -40,6 +40,7 @@ def decode_jpeg(description: PixelDescription, frame: bytes) -> Frame:
     headers.check(found, description)
     if found.process not in (0xC0, 0xC1, 0xC2, 0xC3):
         raise PixelError(f"JPEG process SOF{found.process & 0x0F} cannot be decoded")
+    _check_ending(frame)
     _check_jpeg_data(found, frame)
     out = np.zeros(description.shape, integer_dtype(found.precision, False))
     space, photometric = _jpeg_colours(found, description)
@@ -53,6 +54,7 @@ def decode_jpeg_ls(description: PixelDescription, frame: bytes) -> Frame:
     headers.check(found, description)
     if found.process != 0xF7:
         raise PixelError("the frame is JPEG, not JPEG-LS")
+    _check_ending(frame)
     array = _run(imagecodecs.jpegls_decode, frame)
     return Frame(_signed(array, description, found.precision), description.photometric)
 
@@ -118,10 +120,13 @@ def _check_ratio(decoded: int, frame: bytes, ratio_max: int) -> None:
         raise PixelError(f"{len(frame)} bytes cannot hold a frame of {decoded}: cut, or a bomb")
 
 
-def _check_jpeg_data(found: Codestream, frame: bytes) -> None:
-    scan = frame.rfind(b"\xff\xda")
-    if frame.find(b"\xff\xd9", scan) < 0:
+def _check_ending(frame: bytes) -> None:
+    """A cut JPEG is filled with grey by its decoder, and a cut JPEG-LS costs CharLS seconds to give up on."""
+    if frame.find(b"\xff\xd9", frame.rfind(b"\xff\xda")) < 0:
         raise PixelError("the frame is cut: it has no end of image")
+
+
+def _check_jpeg_data(found: Codestream, frame: bytes) -> None:
     if frame.count(b"\xff\xda") > headers.SCANS_MAX:
         raise PixelError("the frame has too many scans")
     cells = found.rows * found.columns * found.samples

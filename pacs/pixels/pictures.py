@@ -60,7 +60,7 @@ def fit(
 
 
 def thumbnail(attributes: Attributes, encoded: bytes, transfer_syntax: str, frame_index: int = 0) -> bytes:
-    """One frame as a JPEG of 256 × 256 pixels, centred on black. Takes and raises what `render_frame` does."""
+    """One frame as a JPEG of 256 × 256 pixels, centred on black; arguments and errors of `render_frame`."""
     picture = render_frame(attributes, encoded, transfer_syntax, frame_index)
     aspect = pixel_aspect(of_frame(attributes, frame_index))
     fitted = fit(picture, THUMBNAIL_SIDE, THUMBNAIL_SIDE, aspect, enlarge=True)

@@ -32,11 +32,14 @@ export function transferSyntaxOf(contentType: string): string | null {
   return DEFAULT_SYNTAX[contentType.split(';', 1)[0]?.trim().toLowerCase() ?? ''] ?? null
 }
 
-/** One frame in the transfer syntax it is stored in; `frame` counts from 1. */
-export async function fetchFrame(path: string, frame: number, signal?: AbortSignal): Promise<FrameBytes> {
+/** As it is stored. */
+export const ANY_SYNTAX = '*'
+export const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1'
+
+/** One frame; `frame` counts from 1. */
+export async function fetchFrame(path: string, frame: number, syntax = ANY_SYNTAX): Promise<FrameBytes> {
   const response = await request(`${path}/frames/${frame}`, {
-    accept: 'multipart/related; type="application/octet-stream"; transfer-syntax=*',
-    signal,
+    accept: `multipart/related; type="application/octet-stream"; transfer-syntax=${syntax}`,
   })
   const outer = response.headers.get('Content-Type') ?? ''
   const part = singlePart(outer, await response.arrayBuffer())

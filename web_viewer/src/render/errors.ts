@@ -1,5 +1,5 @@
 /** Why an image could not be shown; the words are the page's. */
-export type ImageErrorCode = 'decode' | 'length' | 'palette' | 'metadata'
+export type ImageErrorCode = 'decode' | 'unsupported' | 'length' | 'palette' | 'metadata'
 
 export class ImageError extends Error {
   constructor(

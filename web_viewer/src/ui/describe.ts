@@ -2,7 +2,7 @@ import type { TFunction } from 'i18next'
 import { ApiError } from '../api/http'
 
 /** An image error of the render layer, known by shape so that the list need not load that layer. */
-const IMAGE_CODES = ['decode', 'length', 'palette', 'metadata'] as const
+const IMAGE_CODES = ['decode', 'unsupported', 'length', 'palette', 'metadata'] as const
 
 function imageCode(error: Error): (typeof IMAGE_CODES)[number] | null {
   const code = (error as { code?: unknown }).code

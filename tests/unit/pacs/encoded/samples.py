@@ -1,11 +1,9 @@
 """Real files for the tests of the parsing room, and small data sets written by hand."""
 
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from struct import pack
-
-import data_store
-import pydicom
 
 from pacs.encoded import part10_header
 
@@ -18,11 +16,8 @@ SHARED = Path(__file__).resolve().parents[5] / "shared" / "data"
 @cache
 def packaged_files() -> tuple[Path, ...]:
     """Files that stand in the installed packages pydicom and pydicom-data."""
-    return tuple(
-        path
-        for package in (pydicom.__file__, str(data_store.__file__))
-        for path in _dicom(Path(package).parent / "data")
-    )
+    found = [_dicom(Path(str(files(package))) / "data") for package in ("pydicom", "data_store")]
+    return found[0] + found[1]
 
 
 @cache

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pacs.encoded import EncodedError, Instance, Limits, inflate_dataset, read_file_meta, read_instance
+
 from .samples import packaged, part10
 
 SECONDS_MAX = 1.0

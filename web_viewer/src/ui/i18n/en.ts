@@ -19,6 +19,7 @@ export const en = {
     tooMany: 'The server is busy. Please wait a moment.',
     server: 'The server could not answer ({{status}}).',
     decode: 'This image could not be decoded. It may be damaged.',
+    unsupported: 'This kind of image cannot be shown here yet.',
     length: 'The image data are incomplete, so the image is not shown.',
     palette: 'The colour table of this image is missing, so it is not shown.',
     metadata: 'The description of this image is incomplete, so it is not shown.',

@@ -21,6 +21,7 @@ export const zh: Words = {
     tooMany: '服务器繁忙，请稍候。',
     server: '服务器未能应答（{{status}}）。',
     decode: '此图像无法解码，数据可能已损坏。',
+    unsupported: '暂不支持显示此类图像。',
     length: '图像数据不完整，因此不予显示。',
     palette: '此图像缺少颜色表，因此不予显示。',
     metadata: '此图像的描述信息不完整，因此不予显示。',

@@ -1,0 +1,100 @@
+"""The HTTP side as one application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.middleware.gzip import GZipMiddleware
+
+from pacs import VERSION
+from pacs.errors import NotFound
+from pacs.settings import Settings
+from storage.archive import Archive
+from storage.health import waiting
+from viewer_api import auth, portal, problems
+from viewer_api.dicomweb import qido, rendered, wado
+
+CSP = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; "
+    "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self'; manifest-src 'self'; "
+    "object-src blob:; frame-src blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+NOT_PAGES = ("api/", "dicom-web", "wado", "fhir", "cds-services")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; opens its archive at start-up and closes it at the end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        archive = Archive.open(settings)
+        app.state.archive = archive
+        app.state.tokens = auth.TokenIssuer(archive)
+        yield
+        archive.close()
+
+    app = FastAPI(title="Tongying 通影", version=VERSION, lifespan=lifespan, openapi_url="/api/openapi.json",
+                  docs_url=None, redoc_url=None)  # fmt: skip
+    app.add_middleware(SmallAnswersZipped)
+    app.middleware("http")(_safe_headers)
+    problems.install(app)
+    for router in (auth.router, portal.router, rendered.router, wado.router, qido.router):
+        app.include_router(router)
+    _add_health(app)
+    _add_pages(app, settings.web_dist.absolute())
+    return app
+
+
+class SmallAnswersZipped(GZipMiddleware):
+    """Compresses JSON and pages; pixels pass as they are, since compressing them again costs more than it saves."""
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # ASGI's shapes
+        path = scope.get("path", "")
+        if scope["type"] == "http" and path.startswith("/dicom-web") and not path.endswith(("/studies", "/series", "/instances", "/metadata")):
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+async def _safe_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    response = await call_next(request)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    response.headers.setdefault("Content-Security-Policy", CSP)
+    return response
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    def alive() -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    def ready(request: Request) -> JSONResponse:
+        return JSONResponse({"ready": True, "packs_waiting": waiting(request.app.state.archive).packs})
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_pages(app: FastAPI, dist: Path) -> None:
+    """The built web app: files under hashed names for ever, and index.html for every path of its router."""
+
+    @app.get("/{path:path}", include_in_schema=False)
+    def page(path: str) -> Response:
+        if path.startswith(NOT_PAGES):
+            raise NotFound("there is no such resource")
+        file = (dist / path).resolve()
+        if path and file.is_file() and file.is_relative_to(dist):
+            forever = "public, max-age=31536000, immutable" if "/assets/" in f"/{path}" else "no-cache"
+            return FileResponse(file, headers={"Cache-Control": forever})
+        if not (dist / "index.html").is_file():
+            return PlainTextResponse("The web page is not built yet: run `make web`.\n", 503)
+        return FileResponse(dist / "index.html", headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,202 @@
+"""WADO-RS, instances and their parts (PS3.18 10.4): studies, series, instances, metadata, frames, bulk data."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from pacs.access import Principal
+from pacs.errors import BadQuery, NotAcceptable, NotFound
+from pacs.transcode import EXPLICIT_LITTLE, NATIVE, can_decode, native_frame, to_explicit_little
+from storage.archive import Archive
+from storage.contents import decode_metadata
+from storage.retrieve import Located, find_series, locate, one, read_bulk, read_frame, read_part10, stream
+from storage.search import Found
+from viewer_api.auth import TheArchive, Who
+from viewer_api.dicomweb.media import MediaRange, choose
+from viewer_api.dicomweb.multipart import Multipart, whole
+
+router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"])
+SERIES, INSTANCE = "/series/{series_uid}", "/series/{series_uid}/instances/{sop_instance}"
+DICOM, OCTETS, JSON = "application/dicom", "application/octet-stream", "application/dicom+json"
+FRAMES_MAX = 1000  # in one request
+PART_TYPES = {  # PS3.18 table 8.7.3-5: the media type of a compressed frame
+    "1.2.840.10008.1.2.4.50": "image/jpeg", "1.2.840.10008.1.2.4.51": "image/jpeg",
+    "1.2.840.10008.1.2.4.57": "image/jpeg", "1.2.840.10008.1.2.4.70": "image/jpeg",
+    "1.2.840.10008.1.2.5": "image/dicom-rle", "1.2.840.10008.1.2.4.80": "image/jls",
+    "1.2.840.10008.1.2.4.81": "image/jls", "1.2.840.10008.1.2.4.90": "image/jp2",
+    "1.2.840.10008.1.2.4.91": "image/jp2", "1.2.840.10008.1.2.4.201": "image/jphc",
+    "1.2.840.10008.1.2.4.202": "image/jphc", "1.2.840.10008.1.2.4.203": "image/jphc",
+}  # fmt: skip
+
+
+def accept_of(request: Request) -> str:
+    """The `accept` parameter goes before the header (PS3.18 8.3.3.1)."""
+    return request.query_params.get("accept") or request.headers.get("accept", "")
+
+
+@router.get("")
+@router.get(SERIES)
+@router.get(INSTANCE)
+def instances(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = "",
+              sop_instance: str = "") -> Response:  # fmt: skip
+    """All instances of a study, a series, or one: as received, or in Explicit VR Little Endian."""
+    located = locate(archive, who, study_uid, series_uid, sop_instance)
+    offered = [DICOM]
+    if len(located) == 1:
+        _, chosen = choose(accept_of(request), offered)
+        if not chosen.is_multipart and chosen.media_type != "*/*":
+            return _single(archive, located[0], chosen)
+    _, chosen = choose(accept_of(request), offered, multipart=True)
+    return _multipart(archive, located, chosen)
+
+
+def wanted_syntax(chosen: MediaRange, located: Located) -> str:
+    """The transfer syntax to answer in: `*` is as received, the default is Explicit VR Little Endian (PS3.18
+    8.7.3.5.2), which for what cannot be decoded (video) falls back to what was received."""
+    syntax, original = chosen.transfer_syntax, located.entry.transfer_syntax
+    if syntax in ("*", original):
+        return original
+    if syntax not in (None, EXPLICIT_LITTLE):
+        raise NotAcceptable(f'possible here: transfer-syntax={EXPLICIT_LITTLE}, or * for as received')
+    if can_decode(original):
+        return EXPLICIT_LITTLE
+    if syntax is None:
+        return original
+    raise NotAcceptable(f"what came in {original} cannot be decoded; transfer-syntax=* gives it as received")
+
+
+def _single(archive: Archive, located: Located, chosen: MediaRange) -> Response:
+    syntax = wanted_syntax(chosen, located)
+    return Response(_part10(archive, located, syntax), media_type=f"{DICOM}; transfer-syntax={syntax}")
+
+
+def _part10(archive: Archive, located: Located, syntax: str) -> bytes:
+    part10 = read_part10(archive, located)
+    return part10 if syntax == located.entry.transfer_syntax else to_explicit_little(part10)
+
+
+def _multipart(archive: Archive, located: list[Located], chosen: MediaRange) -> Response:
+    multipart = Multipart(DICOM)
+    syntaxes = {id(l): wanted_syntax(chosen, l) for l in located}
+    head = {id(l): multipart.head(f"{DICOM}; transfer-syntax={syntaxes[id(l)]}") for l in located}
+    if all(syntaxes[id(l)] == l.entry.transfer_syntax for l in located):
+        length = sum(len(head[id(l)]) + l.entry.length for l in located)
+        return multipart.answer(_as_received(archive, located, head), length)
+    return multipart.answer(_transcoded(archive, located, head, syntaxes))
+
+
+def _as_received(archive: Archive, located: list[Located], head: dict[int, bytes]) -> Iterator[bytes | memoryview]:
+    for each, piece, begins in stream(archive, located):
+        if begins:
+            yield head[id(each)]
+        yield piece
+
+
+def _transcoded(archive: Archive, located: list[Located], head: dict[int, bytes],
+                syntaxes: dict[int, str]) -> Iterator[bytes]:  # fmt: skip
+    for each in located:
+        yield head[id(each)]
+        yield _part10(archive, each, syntaxes[id(each)])
+
+
+@router.get("/metadata")
+@router.get(SERIES + "/metadata")
+def metadata(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = "") -> Response:
+    """The DICOM JSON of all instances, from what was written at indexing."""
+    choose(accept_of(request), [JSON, "application/json"])
+    rows = find_series(archive, who, study_uid, series_uid)
+    with archive.database.begin() as connection:
+        keys = [key for row in rows for key in archive.metadata_keys(connection, row.series_pk)]
+    etag = f'"{hashlib.sha256("".join(keys).encode()).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    if len(keys) == 1:
+        body = archive.objects.get(keys[0])
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(body, headers=headers | {"Content-Encoding": "gzip"}, media_type=JSON)
+        return Response(gzip.decompress(body), headers=headers, media_type=JSON)
+    lines = [line for key in keys for line in decode_metadata(archive.objects.get(key))]
+    return Response(b"[" + b",".join(lines) + b"]", headers=headers, media_type=JSON)
+
+
+@router.get(INSTANCE + "/metadata")
+def instance_metadata(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
+                      sop_instance: str) -> Response:  # fmt: skip
+    """The DICOM JSON of one instance."""
+    choose(accept_of(request), [JSON, "application/json"])
+    found = attributes_of(archive, who, study_uid, series_uid, sop_instance)
+    return Response(json.dumps([found], ensure_ascii=False), media_type=JSON)
+
+
+def attributes_of(archive: Archive, who: Principal, study_uid: str, series_uid: str, sop_instance: str) -> Any:
+    """The DICOM JSON of one instance; raises NotFound."""
+    wanted = sop_instance.encode()
+    for row in find_series(archive, who, study_uid, series_uid):
+        for line in _lines(archive, row):
+            if wanted in line:
+                attributes = json.loads(line)
+                if sop_instance in attributes.get("00080018", {}).get("Value", ()):
+                    return attributes
+    raise NotFound("there is no such instance")
+
+
+def _lines(archive: Archive, row: Found) -> list[bytes]:
+    with archive.database.begin() as connection:
+        return archive.metadata(connection, row.series_pk)
+
+
+def frame_numbers(text: str) -> list[int]:
+    """`1,3,4` as indexes from 0; raises BadQuery."""
+    parts = text.split(",")
+    if not all(p.isascii() and p.isdigit() and 0 < len(p) < 10 and int(p) > 0 for p in parts):
+        raise BadQuery("frames are numbers from 1 on, parted by commas")
+    if len(parts) > FRAMES_MAX:
+        raise BadQuery(f"more than {FRAMES_MAX} frames in one request")
+    return [int(p) - 1 for p in parts]
+
+
+@router.get(INSTANCE + "/frames/{frames}")
+def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
+                    sop_instance: str, frames: str) -> Response:  # fmt: skip
+    """Frames as they are encoded, or decoded to Explicit VR Little Endian's samples."""
+    located = one(archive, who, study_uid, series_uid, sop_instance)
+    original = located.entry.transfer_syntax
+    compressed = PART_TYPES.get(original)
+    offered = [t for t in (OCTETS, compressed) if t]
+    numbers = frame_numbers(frames)
+    part_type, chosen = choose(accept_of(request), offered, multipart=None if len(numbers) == 1 else True)
+    syntax = original if part_type == compressed else wanted_syntax(chosen, located)
+    read = [read_frame(archive, located, number) for number in numbers]
+    if syntax != original and original not in NATIVE - {"1.2.840.10008.1.2.2"}:
+        attributes = attributes_of(archive, who, study_uid, series_uid, sop_instance)
+        read = [native_frame(attributes, data, original, n) for n, data in zip(numbers, read, strict=True)]
+    content_type = f"{part_type}; transfer-syntax={syntax}"
+    headers = {"Cache-Control": "private, max-age=3600"}
+    if not chosen.is_multipart and chosen.media_type != "*/*":
+        return Response(read[0], headers=headers, media_type=content_type)
+    answer = whole(part_type, [(content_type, data) for data in read])
+    answer.headers.update(headers)
+    return answer
+
+
+@router.get(INSTANCE + "/bulkdata/{path:path}")
+def bulk_data(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
+              sop_instance: str, path: str) -> Response:  # fmt: skip
+    """A value that the metadata points to, as it is encoded."""
+    located = one(archive, who, study_uid, series_uid, sop_instance)
+    _, chosen = choose(accept_of(request), [OCTETS])
+    if path == "7FE00010" and located.entry.frames:
+        parts = [read_frame(archive, located, n) for n in range(len(located.entry.frames.ranges))]
+    else:
+        parts = [read_bulk(archive, located, path)]
+    if chosen.is_multipart:
+        return whole(OCTETS, [(OCTETS, data) for data in parts])
+    return Response(b"".join(parts), media_type=OCTETS)

@@ -1,0 +1,142 @@
+"""The portal's own API: who am I, the study list, and a study's manifest."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from pacs import query as q
+from pacs.attributes import Level
+from pacs.errors import BadQuery
+from pacs.names import pn_json
+from storage import accounts
+from storage.retrieve import Located, find_series, series_instances
+from storage.search import Found, search
+from viewer_api.auth import TheArchive, Who
+
+router = APIRouter(prefix="/api", tags=["portal"])
+PAGE_MAX = 200
+
+
+@router.get("/me")
+def me(who: Who, archive: TheArchive) -> dict[str, Any]:
+    """Who is signed in."""
+    user = accounts.find_user(archive, who.name)
+    display = user.display_name if user else who.name
+    return {"user": who.name, "display_name": display, "role": who.role.value, "facility": who.facility}
+
+
+@router.get("/studies")
+def studies(
+    who: Who,
+    archive: TheArchive,
+    words: Annotated[str, Query(alias="q", max_length=200)] = "",
+    patient_id: Annotated[str, Query(max_length=64)] = "",
+    accession: Annotated[str, Query(max_length=64)] = "",
+    modality: Annotated[list[str] | None, Query(max_length=32)] = None,
+    date_from: date | None = None,
+    date_to: date | None = None,
+    cursor: Annotated[str, Query(max_length=200)] = "",
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> dict[str, Any]:
+    """Studies that may be seen, newest first, a page at a time. `q` is the beginning of a name in any script,
+    of pinyin or initials, of a patient ID or an accession number."""
+    matches: list[q.Match | None] = [
+        q.match(q.attribute("PatientID"), patient_id),
+        q.match(q.attribute("AccessionNumber"), accession),
+        q.Equal(q.attribute("ModalitiesInStudy"), tuple(modality)) if modality else None,
+        q.Between(q.attribute("StudyDate"), date_from, date_to) if date_from or date_to else None,
+    ]
+    query = q.Query(
+        Level.STUDY, tuple(m for m in matches if m), words=words.strip(), limit=limit + 1, after=_position(cursor)
+    )
+    found = search(archive, query, who)
+    page = found[:limit]
+    return {
+        "studies": [study_json(row) for row in page],
+        "next_cursor": _cursor(page[-1]) if len(found) > limit else None,
+    }
+
+
+@router.get("/studies/{study_uid}")
+def manifest(study_uid: str, who: Who, archive: TheArchive) -> dict[str, Any]:
+    """What a viewer needs to lay a study out: its series, and their instances in display order."""
+    found = find_series(archive, who, study_uid)
+    mine = [row for row in found if row.study_pk == found[0].study_pk]
+    others = {row.study_pk for row in found} - {found[0].study_pk}
+    return {
+        **study_json(found[0]),
+        "series": [_series_json(row, series_instances(archive, row)) for row in mine],
+        # The same Study Instance UID under another patient: never mixed into this one.
+        "other_patients": len(others),
+    }
+
+
+def study_json(row: Found) -> dict[str, Any]:
+    """A study as the list shows it."""
+    names = pn_json(row.patient_name)
+    return {
+        "study_uid": row.study_uid,
+        "patient_name": names.get("Alphabetic") or row.patient_name.strip("="),
+        "patient_name_ideographic": names.get("Ideographic", ""),
+        "patient_id": row.patient_id,
+        "birth_date": row.birth_date.isoformat() if row.birth_date else None,
+        "sex": row.sex,
+        "study_date": row.study_date.isoformat() if row.study_date else None,
+        "study_time": row.study_time.strftime("%H:%M:%S") if row.study_time else None,
+        "description": row.study_description,
+        "accession": row.accession,
+        "modalities": row.modalities,
+        "series_count": row.series_count,
+        "instance_count": row.study_instance_count,
+        "facility": {"code": row.facility, "name": row.facility_name},
+        "thumbnail": f"/dicom-web/studies/{row.study_uid}/thumbnail",
+        "received_at": row.received_at.isoformat(),
+    }
+
+
+def _series_json(row: Found, instances: list[Located]) -> dict[str, Any]:
+    return {
+        "series_uid": row.series_uid,
+        "number": row.number,
+        "modality": row.modality,
+        "description": row.series_description,
+        "body_part": row.body_part,
+        "instance_count": row.instance_count,
+        "frame_count": row.frame_count,
+        "thumbnail": f"/dicom-web/studies/{row.study_uid}/series/{row.series_uid}/thumbnail?v={row.derived_count}",
+        "viewable": row.has_pixels,
+        "instances": [_instance_json(i) for i in instances],
+    }
+
+
+def _instance_json(located: Located) -> dict[str, Any]:
+    e = located.entry
+    return {
+        "sop_uid": e.sop_instance,
+        "sop_class": e.sop_class,
+        "number": e.number,
+        "frames": e.frame_count,
+        "rows": e.rows,
+        "columns": e.columns,
+        "transfer_syntax": e.transfer_syntax,
+    }
+
+
+def _cursor(row: Found) -> str:
+    day = row.study_date.isoformat() if row.study_date else None
+    return base64.urlsafe_b64encode(json.dumps([day, row.study_pk]).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> tuple[date | None, int] | None:
+    if not cursor:
+        return None
+    try:
+        day, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return (date.fromisoformat(day) if day is not None else None, int(key))
+    except (ValueError, TypeError):
+        raise BadQuery("the cursor is not one that this list gave") from None

@@ -1,0 +1,80 @@
+"""Errors as `application/problem+json` (RFC 9457): one table from our errors to statuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+from pacs import errors
+from pacs.logs import get
+from pacs.pixels.description import PixelError
+
+log = get("api")
+TYPE_ROOT = "https://tongying.invalid/problems/"
+
+# Error → status, the last word of the type URI, title. The first class that fits counts.
+TABLE: tuple[tuple[type[Exception], int, str, str], ...] = (
+    (errors.NotFound, 404, "not-found", "Not found"),
+    (errors.BadQuery, 400, "bad-query", "The query cannot be understood"),
+    (errors.InvalidUID, 400, "bad-uid", "Not a UID"),
+    (errors.NotAcceptable, 406, "not-acceptable", "Not acceptable"),
+    (errors.CannotRender, 422, "cannot-render", "It cannot be shown"),
+    (PixelError, 422, "cannot-render", "It cannot be shown"),
+    (errors.TooLarge, 413, "too-large", "Too large"),
+    (errors.ObjectMissing, 503, "object-missing", "The archive cannot read it now"),
+    (errors.OutOfResources, 507, "out-of-resources", "Out of resources"),
+    (OperationalError, 503, "unavailable", "The database is away"),
+    (InterfaceError, 503, "unavailable", "The database is away"),
+    (OSError, 503, "unavailable", "The object store is away"),
+)
+STATUS_WORDS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
+                413: "too-large", 429: "too-many-requests"}  # fmt: skip
+
+
+def problem(status: int, word: str, title: str, detail: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
+    """A problem document; `detail` holds no patient data."""
+    body: dict[str, Any] = {"type": TYPE_ROOT + word, "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error as a problem."""
+    for kind, status, word, title in TABLE:
+        app.add_exception_handler(kind, _handler(status, word, title))
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _handler(status: int, word: str, title: str) -> Any:
+    said = status < 500
+
+    async def handle(_request: Request, error: Exception) -> JSONResponse:
+        if not said:
+            log.warning("request_failed", status=status, error=type(error).__name__)
+        headers = {"Retry-After": "2"} if status == 503 else None
+        return problem(status, word, title, str(error) if said else "", headers)
+
+    return handle
+
+
+async def _http(_request: Request, error: Any) -> JSONResponse:
+    word = STATUS_WORDS.get(error.status_code, f"http-{error.status_code}")
+    return problem(error.status_code, word, str(error.detail), headers=error.headers)
+
+
+async def _invalid(_request: Request, error: Any) -> JSONResponse:
+    places = "; ".join(f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors())
+    return problem(400, "bad-request", "The request cannot be understood", places[:500])
+
+
+async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected_error", error=type(error).__name__, exc_info=error)
+    return problem(500, "internal", "Something went wrong on our side")
