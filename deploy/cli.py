@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)  # fmt: skip
 
 from deploy import supervisor
 from pacs import logs
-from pacs.errors import TongyingError
+from pacs.access import Role
+from pacs.errors import NotFound, SettingError, TongyingError
 from pacs.settings import Settings, from_environment
+from storage import accounts, health, importing, registry
+from storage import check as checking
+from storage.archive import Archive
+from storage.registry import LOCAL
+from storage.setup import prepare
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Tongying 通影: a regional cloud PACS.")  # fmt: skip
+facility_app = typer.Typer(no_args_is_help=True, help="Hospitals and clinics.")
+device_app = typer.Typer(no_args_is_help=True, help="Modalities and other systems that may call the node.")
+user_app = typer.Typer(no_args_is_help=True, help="Who may sign in.")
+app.add_typer(facility_app, name="facility")
+app.add_typer(device_app, name="device")
+app.add_typer(user_app, name="user")
+FAILURES_SHOWN = 50
 console = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False)
 
@@ -30,7 +54,9 @@ def _commands() -> None:
 
 @app.command()
 def up(
-    data: Annotated[Path | None, typer.Option(help="Where everything is kept. [TONGYING_DATA, ./data]")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Where everything is kept. [TONGYING_DATA, ./data]")
+    ] = None,
 ) -> None:
     """Run the all-in-one server: DICOM node, worker, API, web page, and the embedded PostgreSQL."""
     settings = from_environment()
@@ -62,6 +88,171 @@ def _announce(settings: Settings, password: str | None) -> None:
     if not supervisor.web_is_built(settings):
         console.print("  The web page is not built: make web")
     sys.stdout.flush()
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[
+        list[Path], typer.Argument(exists=True, help="Files, folders, ZIPs, or a DICOMDIR's folder.")
+    ],
+    facility: Annotated[str, typer.Option(help="The facility that owns them.")] = LOCAL,
+) -> None:
+    """Take files into the archive. Run again after an interruption: what is stored is not read twice."""
+    with opened() as archive:
+        if facility not in {code for code, _ in registry.list_facilities(archive)}:
+            raise NotFound(f"there is no facility {facility}: tongying facility add")
+        journal = archive.settings.data / "imports" / f"{facility}.journal"
+        with importing.Importer(archive, facility, journal) as importer, _bar() as bar:
+            job = bar.add_task("Importing", total=None)
+            for number, source in enumerate(importing.find(paths), 1):
+                importer.take(source)
+                bar.update(job, advance=1, description=f"Importing ({number} files)")
+            bar.update(job, total=bar.tasks[0].completed)
+    done = importer.result
+    console.print(
+        f"{done.stored} stored, {done.already} were stored before, {done.ignored} are not DICOM, "
+        f"{len(done.failed)} failed"
+    )
+    for line in done.failed[:FAILURES_SHOWN]:
+        complaints.print(f"  {line}", markup=False)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Rows and counts only, no stored byte is read.")
+    ] = False,
+) -> None:
+    """Verify the archive: every byte, count and row. Exit status 1 if anything is wrong."""
+    with opened() as archive, _bar() as bar:
+        jobs: dict[str, TaskID] = {}
+
+        def progress(what: str, number: int) -> None:
+            if what not in jobs:
+                jobs[what] = bar.add_task(f"Checking {what}", total=None)
+            bar.update(jobs[what], advance=number)
+
+        report = checking.check(archive, read_bytes=not quick, progress=progress)
+    console.print(
+        f"{report.packs} packs, {report.series} series, {report.instances} instances, "
+        f"{report.bytes / 1e6:.1f} MB read; {report.waiting} packs wait to be indexed, "
+        f"{report.incidents} open incidents"
+    )
+    for line in report.findings[:FAILURES_SHOWN]:
+        complaints.print(f"  {line}", markup=False)
+    if not report.clean:
+        complaints.print(f"{len(report.findings)} findings")
+        raise typer.Exit(1)
+    console.print("The archive is whole.")
+
+
+@app.command()
+def stats() -> None:
+    """What waits, and what an operator must look at."""
+    with opened() as archive:
+        now = health.waiting(archive)
+    console.print(
+        f"packs waiting: {now.packs} (the oldest for {now.oldest_seconds:.0f} s), failed: {now.failed}"
+    )
+    console.print(f"open incidents: {now.incidents}")
+
+
+@facility_app.command("add")
+def facility_add(code: str, name: Annotated[str, typer.Argument()] = "") -> None:
+    """Register a facility: a short code, and its name."""
+    with opened() as archive:
+        registry.add_facility(archive, code, name)
+
+
+@facility_app.command("list")
+def facility_list() -> None:
+    """All facilities."""
+    with opened() as archive:
+        for code, name in registry.list_facilities(archive):
+            console.print(f"{code}\t{name}", markup=False)
+
+
+@device_app.command("add")
+def device_add(
+    ae_title: str,
+    address: Annotated[str, typer.Argument(help="An IP address, or a network such as 10.1.0.0/16.")],
+    facility: Annotated[str, typer.Option(help="The facility that owns what it sends.")] = LOCAL,
+    description: str = "",
+) -> None:
+    """Let a device call the node."""
+    with opened() as archive:
+        registry.add_device(archive, facility, ae_title, address, description)
+
+
+@device_app.command("remove")
+def device_remove(ae_title: str) -> None:
+    """Forget a device; its studies stay."""
+    with opened() as archive:
+        if not registry.remove_device(archive, ae_title):
+            raise NotFound(f"there is no device {ae_title}")
+
+
+@device_app.command("list")
+def device_list() -> None:
+    """All devices."""
+    with opened() as archive:
+        for device in registry.list_devices(archive):
+            console.print(f"{device.ae_title}\t{device.address}\t{device.facility}", markup=False)
+
+
+@user_app.command("add")
+def user_add(name: str, display_name: str = "") -> None:
+    """Add an administrator; the password is asked for, or read from standard input."""
+    with opened() as archive:
+        accounts.add_user(archive, name, _password(), Role.ADMINISTRATOR, display_name)
+
+
+@user_app.command("password")
+def user_password(name: str) -> None:
+    """Set a user's password."""
+    with opened() as archive:
+        accounts.set_password(archive, name, _password())
+
+
+@user_app.command("list")
+def user_list() -> None:
+    """All users."""
+    with opened() as archive:
+        for user in accounts.list_users(archive):
+            console.print(f"{user.name}\t{user.display_name}\t{user.role.value}", markup=False)
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Archive]:
+    """The archive of the settings. Embedded: of the running server, or started for this command."""
+    settings = from_environment()
+    settings = dataclasses.replace(settings, data=settings.data.absolute())
+    if not settings.database_url and not settings.data.exists():
+        raise SettingError(
+            f"there is no archive in {settings.data}; set TONGYING_DATA, or start one with tongying up"
+        )
+    with supervisor.database(settings) as (ready, _embedded):
+        archive = Archive.open(ready)
+        try:
+            prepare(archive)
+            yield archive
+        finally:
+            archive.close()
+
+
+def _bar() -> Progress:
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=complaints, transient=True,
+    )  # fmt: skip
 
 
 def main() -> None:

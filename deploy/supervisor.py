@@ -69,7 +69,9 @@ def check_ports(settings: Settings) -> None:
             try:
                 probe.bind((host, port))
             except OSError as error:
-                raise SettingError(f"port {port} on {host} cannot be used ({error.strerror}); set {name}") from None
+                raise SettingError(
+                    f"port {port} on {host} cannot be used ({error.strerror}); set {name}"
+                ) from None
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ class _WakingCheckpoint(threading.Event):
         return True
 
 
-class NodeAssociation(Association):  # type: ignore[misc]  # pynetdicom has no types
+class NodeAssociation(Association):
     """The acceptor's side of one association."""
 
     def __init__(self, acceptor: Acceptor, peer: str) -> None:
@@ -46,7 +46,7 @@ class NodeAssociation(Association):  # type: ignore[misc]  # pynetdicom has no t
         self._acceptor = acceptor
         self.store = StoreScp(acceptor.spool)
         super().__init__(acceptor.ae, "acceptor")
-        self._server = acceptor
+        self._server = acceptor  # type: ignore[assignment]  # it asks it for shutdown_request only
         self.dul = NodeUpperLayer(self)
         self.network_timeout = self.settings.association_idle_seconds
         self._reactor_checkpoint = _WakingCheckpoint(self.wake)
@@ -57,10 +57,13 @@ class NodeAssociation(Association):  # type: ignore[misc]  # pynetdicom has no t
     def _admit(self, _event: Any) -> None:
         """The gate: who is refused learns why, by the A-ASSOCIATE-RJ that fits (PS3.8 9.3.4)."""
         request = self.requestor.primitive
+        assert request is not None, "EVT_REQUESTED follows an A-ASSOCIATE-RQ"
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
         verdict = self._acceptor.gate.admit(peer=self.peer, calling=calling, called=called)
         if verdict.facility is None:
-            log.warning("association_rejected", calling=calling, called=called, peer=self.peer, reason=verdict.reason)
+            log.warning(
+                "association_rejected", calling=calling, called=called, peer=self.peer, reason=verdict.reason
+            )
             self.acse.send_reject(0x01, 0x01, verdict.diagnostic)
             self.is_rejected = True
             self.kill()

@@ -6,7 +6,7 @@ kept as they come (PS3.4 B.4.1, level 2 conformance).
 
 from __future__ import annotations
 
-from pydicom.uid import UID_dictionary
+from pydicom._uid_dict import UID_dictionary
 from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
 

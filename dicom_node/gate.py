@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pacs.logs import get
-from pacs.settings import Settings
 from storage.archive import Archive
 from storage.database import Unavailable
 from storage.registry import LOCAL, RegisteredDevice, list_devices
@@ -85,5 +84,3 @@ def _read(copy: Path) -> list[RegisteredDevice]:
         return [RegisteredDevice.from_json(d) for d in json.loads(copy.read_text(encoding="utf-8"))]
     except FileNotFoundError:
         return []
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dicom_node import commands
 from dicom_node.commands import Status, StoreRequest
+from pacs.encoded import EncodedError
 from pacs.errors import OutOfResources, TooLarge
 from pacs.logs import get
 from storage.records import Origin
@@ -44,6 +45,8 @@ class StoreScp:
             self._reception.begin(self._origin, request.class_uid, request.instance_uid, transfer_syntax)
         except OutOfResources as error:
             self._refuse(Status.OUT_OF_RESOURCES, str(error))
+        except EncodedError:
+            self._refuse(Status.INVALID_OBJECT_INSTANCE, "the SOP Class or Instance UID is not a UID")
 
     def room(self, length: int) -> memoryview:
         """Where the next bytes of the data set go; of a request that is refused already, they go nowhere."""

@@ -7,6 +7,7 @@ here: the length of each PDU, before and after the association is made (PS3.8 9.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -41,25 +42,29 @@ class ProtocolError(Exception):
     """The peer broke PS3.8: the association is aborted."""
 
 
-class WakingStateMachine(StateMachine):  # type: ignore[misc]  # pynetdicom has no types
+class WakingStateMachine(StateMachine):
     """Wakes the association's thread after each action, so that it need not poll."""
+
+    def __init__(self, upper_layer: NodeUpperLayer, wake: threading.Event) -> None:
+        super().__init__(upper_layer)
+        self._wake = wake
 
     def do_action(self, event: str) -> None:
         super().do_action(event)
-        self.dul.assoc.wake.set()
+        self._wake.set()
 
 
-class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom has no types
+class NodeUpperLayer(DULServiceProvider):
     """The DUL of an association that we accept."""
 
     def __init__(self, association: NodeAssociation) -> None:
         super().__init__(association)
-        self.state_machine = WakingStateMachine(self)
+        self._node = association
+        self.state_machine = WakingStateMachine(self, association.wake)
         self._command = bytearray()
         self._context_id = 0
-        self._held: list[bytes] = []  # PDUs of a message that may turn out not to be a C-STORE
-        self._held_bytes = 0
-        self._foreign = False  # inside a message that is pynetdicom's
+        self._foreign = False  # inside the data set of a message that is pynetdicom's
+        self._foreign_bytes = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._pipe_lock = threading.Lock()
 
@@ -75,8 +80,8 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
         try:
             super().run_reactor()
         finally:
-            self.assoc.store.close()
-            self.assoc.wake.set()
+            self._node.store.close()
+            self._node.wake.set()
             with self._pipe_lock:
                 os.close(self._wake_read)
                 os.close(self._wake_write)
@@ -85,10 +90,8 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
     def _ring(self) -> None:
         with self._pipe_lock:
             if self._wake_write >= 0:
-                try:
+                with contextlib.suppress(BlockingIOError):  # it is ringing already
                     os.write(self._wake_write, b"\0")
-                except BlockingIOError:
-                    pass  # it is ringing already
 
     def _is_transport_event(self) -> bool:
         """Sleep until there is something to do. C-STOREs are served one after the other without leaving."""
@@ -107,7 +110,8 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
 
     def _readable(self, peer: socket.socket) -> bool:
         try:
-            ready, _, _ = select.select([peer, self._wake_read], [], [], WAIT_SECONDS)
+            watched: list[socket.socket | int] = [peer, self._wake_read]
+            ready, _, _ = select.select(watched, [], [], WAIT_SECONDS)
         except (OSError, ValueError):  # closed by the other thread
             self.event_queue.put("Evt17")
             return False
@@ -129,7 +133,7 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
         except ConnectionLost:
             self.event_queue.put("Evt17")
         except ProtocolError as error:
-            log.warning("association_aborted", reason=str(error), peer=self.assoc.peer)
+            log.warning("association_aborted", reason=str(error), peer=self._node.peer)
             self.event_queue.put("Evt19")
 
     def _other_pdu(self, peer: socket.socket, kind: int, length: int) -> None:
@@ -148,8 +152,10 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
         self.event_queue.put(event)
 
     def _p_data(self, peer: socket.socket, length: int) -> None:
-        if length > self.assoc.settings.pdu_bytes_max:
-            raise ProtocolError(f"a P-DATA-TF of {length} bytes is announced, agreed were {self.assoc.settings.pdu_bytes_max}")
+        if length > self._node.settings.pdu_bytes_max:
+            raise ProtocolError(
+                f"a P-DATA-TF of {length} bytes is announced, agreed were {self._node.settings.pdu_bytes_max}"
+            )
         if self._foreign:
             self._foreign_pdu(_receive(peer, length))
             return
@@ -162,43 +168,43 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
                 raise ProtocolError("a PDV is longer than its PDU")
             left -= size + 4
             if control & COMMAND:
-                self._command_fragment(_receive(peer, size - 2), context_id, bool(control & LAST))
-                if self._foreign:
+                if self._command_fragment(_receive(peer, size - 2), context_id, bool(control & LAST)):
                     self._foreign_rest(peer, left)
                     return
             else:
                 self._data_fragment(peer, size - 2, context_id, bool(control & LAST))
 
-    def _command_fragment(self, data: bytes, context_id: int, last: bool) -> None:
-        if self.assoc.store.receiving:
+    def _command_fragment(self, data: bytes, context_id: int, last: bool) -> bool:
+        """Whether it completes a command that is not ours."""
+        if self._node.store.receiving:
             raise ProtocolError("a command within a data set")
         self._command += data
         self._context_id = context_id
         if len(self._command) > commands.COMMAND_BYTES_MAX:
             raise ProtocolError("a command set without end")
         if not last:
-            return
+            return False
         command = bytes(self._command)
         try:
             found = commands.elements(command)
             if commands.command_field(found) == commands.C_STORE_RQ:
                 self._begin_store(commands.store_request(found), context_id)
                 self._command.clear()
-            else:
-                self._foreign = True
+                return False
         except ValueError as error:
             raise ProtocolError(str(error)) from None
+        return True
 
     def _begin_store(self, request: commands.StoreRequest, context_id: int) -> None:
-        context = self.assoc._accepted_cx.get(context_id)
+        context = self._node._accepted_cx.get(context_id)
         if context is None:
             raise ProtocolError("a presentation context that was not accepted")
-        self.assoc.store.begin(request, str(context.transfer_syntax[0]))
+        self._node.store.begin(request, str(context.transfer_syntax[0]))
         if not request.has_data_set:
-            self._answer(self.assoc.store.end(), context_id)
+            self._answer(self._node.store.end(), context_id)
 
     def _data_fragment(self, peer: socket.socket, size: int, context_id: int, last: bool) -> None:
-        store = self.assoc.store
+        store = self._node.store
         if not store.receiving or context_id != self._context_id:
             raise ProtocolError("a data set without its command")
         if size:
@@ -209,9 +215,12 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
             self._answer(store.end(), context_id)
 
     def _answer(self, response: bytes, context_id: int) -> None:
+        peer = self._peer_socket()
+        if peer is None:
+            raise ConnectionLost
         try:
-            self.socket.socket.sendall(commands.p_data(context_id, response))
-        except (OSError, AttributeError):
+            peer.sendall(commands.p_data(context_id, response))
+        except OSError:
             raise ConnectionLost from None
 
     # Messages that are not C-STORE: the command, whole by now, and what follows go to pynetdicom.
@@ -220,7 +229,7 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
         """The command set as one PDU of its own, then the rest of the PDU that it ended in."""
         command = bytes(self._command)
         self._command.clear()
-        self._held_bytes = 0
+        self._foreign_bytes = 0
         has_data = commands.elements(command).get(0x0800, b"") != struct.pack("<H", commands.NO_DATA_SET)
         self._foreign = has_data
         self._hand_to_pynetdicom(commands.p_data(self._context_id, command))
@@ -228,8 +237,8 @@ class NodeUpperLayer(DULServiceProvider):  # type: ignore[misc]  # pynetdicom ha
             self._foreign_pdu(_receive(peer, left))
 
     def _foreign_pdu(self, body: bytes) -> None:
-        self._held_bytes += len(body)
-        if self._held_bytes > MESSAGE_BYTES_MAX:
+        self._foreign_bytes += len(body)
+        if self._foreign_bytes > MESSAGE_BYTES_MAX:
             raise ProtocolError(f"a message of more than {MESSAGE_BYTES_MAX} bytes that is no C-STORE")
         self._foreign = not _ends_message(body)
         self._hand_to_pynetdicom(struct.pack(">BxI", P_DATA_TF, len(body)) + body)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """Roles of users. First light knows administrators only."""
 
     ADMINISTRATOR = "administrator"
 
 
-class Purpose(str, Enum):
+class Purpose(StrEnum):
     """Why somebody asks."""
 
     TREATMENT = "treatment"
+
+
+SEEING_ROLES = frozenset({Role.ADMINISTRATOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +33,4 @@ class Principal:
 
 def may_see(principal: Principal, facility: str) -> bool:
     """Whether studies that a facility owns may be seen."""
-    return principal.role is Role.ADMINISTRATOR and principal.facility in (None, facility)
+    return principal.role in SEEING_ROLES and principal.facility in (None, facility)

@@ -7,10 +7,10 @@ description, the conformance statement and the filter that keeps patient data ou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class Level(str, Enum):
+class Level(StrEnum):
     """The levels of the query/retrieve information model (PS3.4 C.6)."""
 
     PATIENT = "PATIENT"
@@ -32,8 +32,16 @@ class Attribute:
     computed: bool = False  # not from the data set: counts, availability
 
 
-def _a(tag: str, keyword: str, vr: str, level: Level, column: str | None = None, *, phi: bool = False,
-       computed: bool = False) -> Attribute:
+def _a(
+    tag: str,
+    keyword: str,
+    vr: str,
+    level: Level,
+    column: str | None = None,
+    *,
+    phi: bool = False,
+    computed: bool = False,
+) -> Attribute:
     return Attribute(tag, keyword, vr, level, column, phi, computed)
 
 
@@ -79,9 +87,11 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 
 BY_KEYWORD = {a.keyword: a for a in ATTRIBUTES}
 BY_TAG = {a.tag: a for a in ATTRIBUTES}
-PHI_KEYWORDS = frozenset(
-    name for a in ATTRIBUTES if a.phi for name in (a.keyword, a.column) if name
-) | {"PatientAddress", "PatientTelephoneNumbers", "OtherPatientIDs"}
+PHI_KEYWORDS = frozenset(name for a in ATTRIBUTES if a.phi for name in (a.keyword, a.column) if name) | {
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "OtherPatientIDs",
+}
 
 
 def at(*levels: Level) -> tuple[Attribute, ...]:

@@ -15,7 +15,9 @@ import structlog
 from pacs.attributes import PHI_KEYWORDS
 
 
-def _without_patients(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _without_patients(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
     for key in PHI_KEYWORDS.intersection(event):
         event[key] = "***"
     return event

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pypinyin import Style, lazy_pinyin
 
 PREFIX_CHARACTERS_MAX = 10  # a word of a name is found by its first letters up to this many
-TOKENS_MAX = 120  # of one name
+TOKENS_MAX = 400  # of one name
 _WORD = re.compile(r"[^\W_]+")
 
 

@@ -71,7 +71,9 @@ def tm(written: str) -> time | None:
         return None
     hour, minute, second, fraction = match.groups()
     try:
-        return time(int(hour), int(minute or 0), min(int(second or 0), 59), int((fraction or "0").ljust(6, "0")))
+        return time(
+            int(hour), int(minute or 0), min(int(second or 0), 59), int((fraction or "0").ljust(6, "0"))
+        )
     except ValueError:
         return None
 

@@ -46,7 +46,12 @@ def ensure_administrator(archive: Archive, password: str) -> str | None:
 
 def add_user(archive: Archive, name: str, password: str, role: Role, display_name: str = "") -> None:
     """Add an account; raises SettingError if the name is taken or the password too short."""
-    row = {"name": name, "password_hash": _hash(password), "role": role.value, "display_name": display_name or name}
+    row = {
+        "name": name,
+        "password_hash": _hash(password),
+        "role": role.value,
+        "display_name": display_name or name,
+    }
     with archive.database.begin() as connection:
         if not connection.execute(insert(users).values(row).on_conflict_do_nothing()).rowcount:
             raise SettingError(f"there is a user {name} already")
@@ -63,7 +68,9 @@ def set_password(archive: Archive, name: str, password: str) -> None:
 
 def _hash(password: str) -> str:
     if not PASSWORD_CHARACTERS_MIN <= len(password) <= PASSWORD_CHARACTERS_MAX:
-        raise SettingError(f"a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters")
+        raise SettingError(
+            f"a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters"
+        )
     return _hasher.hash(password)
 
 
@@ -95,7 +102,11 @@ def find_user(archive: Archive, name: str) -> User | None:
 def list_users(archive: Archive) -> list[User]:
     """All active accounts."""
     with archive.database.begin() as connection:
-        names = connection.execute(select(users.c.name).where(users.c.active).order_by(users.c.name)).scalars().all()
+        names = (
+            connection.execute(select(users.c.name).where(users.c.active).order_by(users.c.name))
+            .scalars()
+            .all()
+        )
     return [user for name in names if (user := find_user(archive, name))]
 
 
@@ -106,4 +117,6 @@ def signing_secret(archive: Archive) -> bytes:
     with archive.database.begin() as connection:
         row = {"name": "token", "value": random.token_bytes(32)}
         connection.execute(insert(secrets).values(row).on_conflict_do_nothing())
-        return bytes(connection.execute(select(secrets.c.value).where(secrets.c.name == "token")).scalar_one())
+        return bytes(
+            connection.execute(select(secrets.c.value).where(secrets.c.name == "token")).scalar_one()
+        )

@@ -30,7 +30,9 @@ class Archive:
     def entries(self, connection: Connection, series_pk: int) -> list[Entry]:
         """All instances of a series, conflicting ones too, in the order in which their packs came."""
         ids = connection.execute(
-            select(series_packs.c.pack_id).where(series_packs.c.series_pk == series_pk).order_by(series_packs.c.pack_id)
+            select(series_packs.c.pack_id)
+            .where(series_packs.c.series_pk == series_pk)
+            .order_by(series_packs.c.pack_id)
         ).scalars()
         return [e for i in ids for e in contents.decode(self.objects.get(contents_key(series_pk, i)), i)]
 

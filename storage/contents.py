@@ -175,7 +175,8 @@ def _one_stack(entries: list[Entry]) -> bool:
 
 
 def _along_normal(entry: Entry) -> float:
-    assert entry.position is not None and entry.orientation is not None
+    assert entry.position is not None
+    assert entry.orientation is not None
     (rx, ry, rz, cx, cy, cz), (x, y, z) = entry.orientation, entry.position
     return x * (ry * cz - rz * cy) + y * (rz * cx - rx * cz) + z * (rx * cy - ry * cx)
 

@@ -13,7 +13,10 @@ POOL_SIZE = 10
 CONNECT_SECONDS = 5
 STATEMENT_MS_MAX = 60_000  # no query may hold a connection for ever
 
-Unavailable = (exc.OperationalError, exc.InterfaceError)  # the database is away, or the connection was cut
+Unavailable: tuple[type[Exception], ...] = (
+    exc.OperationalError,
+    exc.InterfaceError,
+)  # the database is away, or the connection was cut
 
 
 class Database:

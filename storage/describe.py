@@ -32,7 +32,9 @@ def patient_row(a: Json, facility_id: int, study_uid: str) -> Row:
         "sex": text(a, "00100040"),
         # No PatientID: the same name and birth date at one facility is taken for one patient; nameless
         # patients are never joined.
-        "anonymous_name": "" if patient_id else (f"{name}|{birth}" if name and birth else f"study {study_uid}"),
+        "anonymous_name": ""
+        if patient_id
+        else (f"{name}|{birth}" if name and birth else f"study {study_uid}"),
     }
 
 

@@ -28,5 +28,7 @@ def waiting(archive: Archive) -> Waiting:
         ).one()
         age = connection.execute(select(func.extract("epoch", func.now() - oldest))).scalar() if oldest else 0
         failed = connection.execute(select(func.count()).where(packs.c.state == "failed")).scalar_one()
-        open_ones = connection.execute(select(func.count()).where(incidents.c.resolved_at.is_(None))).scalar_one()
+        open_ones = connection.execute(
+            select(func.count()).where(incidents.c.resolved_at.is_(None))
+        ).scalar_one()
     return Waiting(count, float(age or 0), failed, open_ones)

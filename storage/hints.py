@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
 from pacs.logs import get
 from pacs.settings import Settings
@@ -15,6 +16,7 @@ log = get("hints")
 
 INDEX_PACK, DERIVE_SERIES, SWEEP = "tongying.index_pack", "tongying.derive_series", "tongying.sweep"
 EMBEDDED_POLL_SECONDS = 0.05
+TRANSPORT_ALIASES["tongying-files"] = "storage.filebroker:Transport"
 
 
 class Hints(Protocol):
@@ -73,7 +75,9 @@ def celery_app(settings: Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_proc_alive_timeout=30,
         worker_send_task_events=False,
-        beat_schedule={"sweep": {"task": SWEEP, "schedule": settings.sweep_seconds, "options": {"expires": 10}}},
+        beat_schedule={
+            "sweep": {"task": SWEEP, "schedule": settings.sweep_seconds, "options": {"expires": 10}}
+        },
         beat_schedule_filename=str(settings.data / "beat-schedule"),
     )
     return app
@@ -87,5 +91,9 @@ def _broker(settings: Settings) -> tuple[str, dict[str, Any]]:
     messages, control = settings.data / "broker" / "messages", settings.data / "broker" / "control"
     for folder in (messages, control):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    folders = {"data_folder_in": str(messages), "data_folder_out": str(messages), "control_folder": str(control)}
-    return "filesystem://localhost", {**folders, "polling_interval": EMBEDDED_POLL_SECONDS}
+    folders = {
+        "data_folder_in": str(messages),
+        "data_folder_out": str(messages),
+        "control_folder": str(control),
+    }
+    return "tongying-files://", {**folders, "polling_interval": EMBEDDED_POLL_SECONDS}

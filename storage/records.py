@@ -95,7 +95,7 @@ def scan(source: Readable, size: int, *, facility: str, verify: bool) -> Iterato
     """
     offset = 0
     while offset < size:
-        record = _at(source, offset, size)
+        record = read_one(source, offset, size)
         if record is None or (verify and _crc(source, record) != record.body_crc):
             offset = _next_magic(source, offset + 1, size)
             continue
@@ -104,10 +104,13 @@ def scan(source: Readable, size: int, *, facility: str, verify: bool) -> Iterato
         offset = record.end
 
 
-def _at(source: Readable, offset: int, size: int) -> Record | None:
+def read_one(source: Readable, offset: int, size: int) -> Record | None:
+    """The record at an offset, None if there is no whole one. Its body is not verified."""
     if offset + FIXED_BYTES > size:
         return None
-    magic, header_length, body_length, body_crc, header_crc = _FIXED.unpack(source.read_at(offset, FIXED_BYTES))
+    magic, header_length, body_length, body_crc, header_crc = _FIXED.unpack(
+        source.read_at(offset, FIXED_BYTES)
+    )
     body_offset = offset + FIXED_BYTES + header_length
     if magic != MAGIC or header_length > HEADER_BYTES_MAX or body_offset + body_length > size:
         return None

@@ -53,17 +53,23 @@ def add_device(archive: Archive, facility: str, ae_title: str, address: str, des
     try:
         network = ipaddress.ip_network(address, strict=False)
     except ValueError:
-        raise SettingError(f"{address!r} is neither an IP address nor a network such as 10.1.0.0/16") from None
+        raise SettingError(
+            f"{address!r} is neither an IP address nor a network such as 10.1.0.0/16"
+        ) from None
     if not 1 <= len(ae_title.strip()) <= 16 or "\\" in ae_title:
         raise SettingError("an AE title has 1 to 16 characters and no backslash (PS3.5 6.2)")
     with archive.database.begin() as connection:
-        facility_id = connection.execute(select(facilities.c.id).where(facilities.c.code == facility)).scalar()
+        facility_id = connection.execute(
+            select(facilities.c.id).where(facilities.c.code == facility)
+        ).scalar()
         if facility_id is None:
             raise NotFound(f"there is no facility {facility}: tongying facility add")
         row = {"facility_id": facility_id, "ae_title": ae_title.strip(), "address": str(network),
                "description": description}  # fmt: skip
         connection.execute(
-            insert(devices).values(row).on_conflict_do_update(index_elements=["ae_title", "address"], set_=row)
+            insert(devices)
+            .values(row)
+            .on_conflict_do_update(index_elements=["ae_title", "address"], set_=row)
         )
 
 

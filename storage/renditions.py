@@ -39,7 +39,9 @@ def derive_series(archive: Archive, series_pk: int) -> bool:
     picture = _picture(archive, series_pk, modality) if tries < TRIES_MAX else unshown(modality)
     archive.objects.put(thumbnail_key(series_pk), picture)
     with archive.database.begin() as connection:
-        connection.execute(update(series).where(series.c.id == series_pk).values(derived_count=count, derive_tries=0))
+        connection.execute(
+            update(series).where(series.c.id == series_pk).values(derived_count=count, derive_tries=0)
+        )
     return True
 
 

@@ -48,7 +48,12 @@ def locate(archive: Archive, principal: Principal, study_uid: str, series_uid: s
            sop_instance: str = "") -> list[Located]:  # fmt: skip
     """The instances of a study, a series, or one, in display order; raises NotFound."""
     found = find_series(archive, principal, study_uid, series_uid)
-    located = [l for row in found for l in series_instances(archive, row) if sop_instance in ("", l.entry.sop_instance)]
+    located = [
+        instance
+        for row in found
+        for instance in series_instances(archive, row)
+        if sop_instance in ("", instance.entry.sop_instance)
+    ]
     if not located:
         raise NotFound("there is no such instance")
     return located
@@ -64,7 +69,8 @@ def series_instances(archive: Archive, row: Found) -> list[Located]:
 
 def _pack_keys(connection: Any, entries: list[Entry]) -> dict[Any, str]:
     ids = list({e.pack for e in entries})
-    return {i: k for i, k in connection.execute(select(packs.c.id, packs.c.key).where(packs.c.id.in_(ids)))}
+    rows = connection.execute(select(packs.c.id, packs.c.key).where(packs.c.id.in_(ids)))
+    return {row.id: row.key for row in rows}
 
 
 def read_part10(archive: Archive, located: Located) -> bytes:
@@ -78,7 +84,7 @@ def stream(archive: Archive, located: list[Located]) -> Iterator[tuple[Located, 
 
     Neighbours in a pack are read together, so a series costs few reads; no piece is larger than READ_BYTES.
     """
-    ordered = sorted(located, key=lambda l: (l.key, l.entry.offset))
+    ordered = sorted(located, key=lambda one: (one.key, one.entry.offset))
     for run in _runs(ordered):
         if run[-1].entry.offset + run[-1].entry.length - run[0].entry.offset <= READ_BYTES:
             yield from _read_together(archive, run)
@@ -145,8 +151,8 @@ def _read_range(archive: Archive, located: Located, offset: int, length: int) ->
     return archive.objects.read_range(located.key, located.entry.offset + offset, length)
 
 
-def one(archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str) -> Located:
+def one(
+    archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str
+) -> Located:
     """One instance; raises NotFound."""
     return locate(archive, principal, study_uid, series_uid, sop_instance)[0]
-
-

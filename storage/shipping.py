@@ -45,6 +45,9 @@ def ship(archive: Archive, segment: Path) -> uuid.UUID:
     return pack_id
 
 
+AWAY: tuple[type[Exception], ...] = (OSError, UnknownFacility, *Unavailable)
+
+
 class Shipper:
     """A thread that ships what is handed to it, and tries again for as long as a dependency is away."""
 
@@ -79,7 +82,7 @@ class Shipper:
                 pack_id = ship(self._archive, segment)
             except FileNotFoundError:
                 return
-            except (OSError, UnknownFacility, *Unavailable) as error:
+            except AWAY as error:
                 log.warning("ship_delayed", segment=segment.name, error=type(error).__name__)
                 if self._stopping.wait(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]):
                     return

@@ -155,7 +155,9 @@ class Reception:
         """Start an instance; raises OutOfResources early when the disk is low."""
         self.discard()
         self._spool.check_room(0)
-        self._part10 = part10_header(sop_class, sop_instance, transfer_syntax, source_ae=origin.calling)
+        sendable = origin.calling.isascii() and origin.calling.isprintable() and len(origin.calling) <= 16
+        source_ae = origin.calling if sendable else ""
+        self._part10 = part10_header(sop_class, sop_instance, transfer_syntax, source_ae=source_ae)
         self._header = RecordHeader(
             origin, time.time_ns(), sop_class, sop_instance, transfer_syntax, len(self._part10)
         )

@@ -21,14 +21,23 @@ def sweep(archive: Archive, hints: Hints) -> int:
     with archive.database.begin() as connection:
         waiting = (
             select(packs.c.id)
-            .where(packs.c.state == "shipped", packs.c.hinted_at < func.now() - timedelta(seconds=HINT_SECONDS))
+            .where(
+                packs.c.state == "shipped", packs.c.hinted_at < func.now() - timedelta(seconds=HINT_SECONDS)
+            )
             .order_by(packs.c.hinted_at)
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
-        late = connection.execute(
-            update(packs).where(packs.c.id.in_(waiting)).values(hinted_at=func.now()).returning(packs.c.id)
-        ).scalars().all()
+        late = (
+            connection.execute(
+                update(packs)
+                .where(packs.c.id.in_(waiting))
+                .values(hinted_at=func.now())
+                .returning(packs.c.id)
+            )
+            .scalars()
+            .all()
+        )
         underived = connection.execute(
             select(series.c.id)
             .where(

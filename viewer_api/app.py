@@ -56,7 +56,11 @@ class SmallAnswersZipped(GZipMiddleware):
 
     async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # ASGI's shapes
         path = scope.get("path", "")
-        if scope["type"] == "http" and path.startswith("/dicom-web") and not path.endswith(("/studies", "/series", "/instances", "/metadata")):
+        if (
+            scope["type"] == "http"
+            and path.startswith("/dicom-web")
+            and not path.endswith(("/studies", "/series", "/instances", "/metadata"))
+        ):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

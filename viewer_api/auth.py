@@ -50,7 +50,9 @@ class TokenIssuer:
         """A token; raises HTTPException 401 for wrong credentials, 429 for too many of them."""
         who = (name, address)
         if self._blocked(who):
-            raise HTTPException(429, "Too many wrong passwords; wait a minute", {"Retry-After": str(int(FAILURE_SECONDS))})
+            raise HTTPException(
+                429, "Too many wrong passwords; wait a minute", {"Retry-After": str(int(FAILURE_SECONDS))}
+            )
         user = accounts.sign_in(self._archive, name, password)
         if user is None:
             self._note_failure(who)
@@ -117,5 +119,3 @@ def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()
     issuer: TokenIssuer = request.app.state.tokens
     address = request.client.host if request.client else ""
     return issuer.sign_in(form.username, form.password, address)
-
-

@@ -8,12 +8,14 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from pacs import query as q
 from pacs.attributes import Level
 from pacs.errors import BadQuery
 from pacs.names import pn_json
 from storage import accounts
+from storage.incidents import list_incidents, read_incident
 from storage.retrieve import Located, find_series, series_instances
 from storage.search import Found, search
 from viewer_api.auth import TheArchive, Who
@@ -52,7 +54,11 @@ def studies(
         q.Between(q.attribute("StudyDate"), date_from, date_to) if date_from or date_to else None,
     ]
     query = q.Query(
-        Level.STUDY, tuple(m for m in matches if m), words=words.strip(), limit=limit + 1, after=_position(cursor)
+        Level.STUDY,
+        tuple(m for m in matches if m),
+        words=words.strip(),
+        limit=limit + 1,
+        after=_position(cursor),
     )
     found = search(archive, query, who)
     page = found[:limit]
@@ -140,3 +146,20 @@ def _position(cursor: str) -> tuple[date | None, int] | None:
         return (date.fromisoformat(day) if day is not None else None, int(key))
     except (ValueError, TypeError):
         raise BadQuery("the cursor is not one that this list gave") from None
+
+
+@router.get("/incidents")
+def incidents(
+    who: Who,
+    archive: TheArchive,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: int | None = None,
+) -> dict[str, Any]:
+    """What an operator must look at, newest first: conflicting content and quarantined files."""
+    return {"incidents": list_incidents(archive, who, limit, before)}
+
+
+@router.get("/incidents/{incident_id}/instance")
+def incident_instance(incident_id: int, who: Who, archive: TheArchive) -> Response:
+    """The bytes that an incident is about, as they were received."""
+    return Response(read_incident(archive, who, incident_id), media_type="application/dicom")

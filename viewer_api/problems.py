@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from pacs import errors
 from pacs.logs import get
 from pacs.pixels.description import PixelError
+from storage.database import Unavailable
 
 log = get("api")
 TYPE_ROOT = "https://tongying.invalid/problems/"
@@ -28,15 +28,16 @@ TABLE: tuple[tuple[type[Exception], int, str, str], ...] = (
     (errors.TooLarge, 413, "too-large", "Too large"),
     (errors.ObjectMissing, 503, "object-missing", "The archive cannot read it now"),
     (errors.OutOfResources, 507, "out-of-resources", "Out of resources"),
-    (OperationalError, 503, "unavailable", "The database is away"),
-    (InterfaceError, 503, "unavailable", "The database is away"),
+    *((kind, 503, "unavailable", "The database is away") for kind in Unavailable),
     (OSError, 503, "unavailable", "The object store is away"),
 )
 STATUS_WORDS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
                 413: "too-large", 429: "too-many-requests"}  # fmt: skip
 
 
-def problem(status: int, word: str, title: str, detail: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(
+    status: int, word: str, title: str, detail: str = "", headers: dict[str, str] | None = None
+) -> JSONResponse:
     """A problem document; `detail` holds no patient data."""
     body: dict[str, Any] = {"type": TYPE_ROOT + word, "title": title, "status": status}
     if detail:

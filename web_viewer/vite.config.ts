@@ -26,5 +26,5 @@ export default defineConfig({
   server: {
     proxy: { '/api': server, '/dicom-web': server },
   },
-  test: { include: ['src/**/*.test.ts'] },
+  test: { include: ['src/**/*.test.ts'], setupFiles: ['src/test/setup.ts'] },
 } as Parameters<typeof defineConfig>[0])

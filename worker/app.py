@@ -9,11 +9,11 @@ import uuid
 from functools import cache
 
 from celery.signals import setup_logging, worker_process_init
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from pacs import logs
 from pacs.settings import from_environment
 from storage.archive import Archive
+from storage.database import Unavailable
 from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints, celery_app
 from storage.indexing import index_pack
 from storage.renditions import derive_series
@@ -22,7 +22,7 @@ from storage.sweeps import sweep
 settings = from_environment()
 app = celery_app(settings)
 log = logs.get("worker")
-AWAY = (OSError, OperationalError, InterfaceError)  # a dependency is away: the sweep hints again
+AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
 INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX = 600, 120
 
 

@@ -3,7 +3,7 @@
 from pacs.encoded.charsets import Charset, decode, find_charset
 from pacs.encoded.fields import PendingSign, PendingText, unsigned_count
 from pacs.encoded.model import Notes
-from pacs.encoded.recognise import is_utf8, recognise
+from pacs.encoded.recognise import is_utf8, reads_as_latin, recognise
 from pacs.encoded.values import NUMERIC, TEXT
 
 _TERM_CHARS_MAX = 32
@@ -33,10 +33,12 @@ def settle_texts(pending: list[PendingText], override: str | None, notes: Notes)
     for text in pending:
         groups.setdefault(_terms(text, override), []).append(text)
     for terms, texts in groups.items():
-        charset = _decide(terms, texts, notes)
+        charset, repaired = _decide(terms, texts, notes)
         for element, vr, raw, tag, _ in texts:
             characters, understood = decode(raw.rstrip(b" \0"), charset, is_name=vr == "PN")
-            if not understood:
+            if not understood and repaired and reads_as_latin(raw):
+                characters = raw.decode("latin-1")  # "30°" of the scanner beside names of the hospital
+            elif not understood:
                 notes.at("undecoded", tag)
             values = TEXT[vr](characters)
             if values:
@@ -50,21 +52,21 @@ def _terms(text: PendingText, override: str | None) -> tuple[str, ...]:
     return tuple(value[:_TERM_CHARS_MAX] if isinstance(value, str) else "" for value in declared)
 
 
-def _decide(terms: tuple[str, ...], texts: list[PendingText], notes: Notes) -> Charset:
-    """The declared character set, unless it cannot be the one and another can."""
+def _decide(terms: tuple[str, ...], texts: list[PendingText], notes: Notes) -> tuple[Charset, bool]:
+    """The declared character set, unless it cannot be the one and another can; whether it is another."""
     declared = find_charset(terms)
     evidence = _evidence(texts)
     if not _is_doubtful(declared, evidence):
-        return declared or _LATIN
+        return declared or _LATIN, False
     found = recognise(evidence)
     label = _label(terms, declared)
     if found is not None:
         notes.add(f"charset:{label}->{found}")
-        return find_charset((found,)) or _LATIN
+        return find_charset((found,)) or _LATIN, True
     if declared is None or declared.codec == "ascii":
         notes.add(f"charset:{label}->ISO_IR 100")
-        return _LATIN
-    return declared
+        return _LATIN, False
+    return declared, False
 
 
 def _is_doubtful(declared: Charset | None, evidence: list[bytes]) -> bool:

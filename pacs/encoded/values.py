@@ -60,7 +60,8 @@ def person_names(text: str) -> Values:
     text = text.rstrip(_PAD)
     if not text:
         return None
-    return [_person_name(_until_nul(part)) for part in text.split("\\")]
+    names = [_person_name(_until_nul(part)) for part in text.split("\\")]
+    return None if names == [None] else names
 
 
 def _person_name(text: str) -> dict[str, str] | None:
@@ -111,7 +112,7 @@ def integer_strings(raw: bytes, _: str) -> Values:
 def _integer(text: str) -> int | str | None:
     number = _decimal(text)
     if isinstance(number, str) or number is None or number != int(number):
-        return text
+        return text or None
     return int(number) if abs(number) <= _SAFE_INTEGER_MAX else text
 
 

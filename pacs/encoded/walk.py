@@ -62,7 +62,7 @@ class Walk:
         while end - self.pos >= 8:
             header = header_at(view, self.pos, scope)
             if header is None:
-                return self._abandon("unreadable")
+                return self._abandon("unreadable" if any(view[self.pos : self.pos + 8]) else "garbage")
             tag, vr, length, start, regular = header
             if not regular:
                 self.notes.at("vr", tag)

@@ -24,9 +24,14 @@ _GROUPS = {0x0008, 0x0018, 0x0028, 0x2050, 0x5200, 0x0020, 0x3004}
 
 def values(attributes: Attributes, tag: str) -> list[Any]:
     """All values of an element, [] where it is absent or empty."""
-    element = attributes.get(tag)
-    found = element.get("Value") if isinstance(element, Mapping) else None
+    found = _part(attributes, tag, "Value")
     return found if isinstance(found, list) else []
+
+
+def vr_of(attributes: Attributes, tag: str) -> str:
+    """The value representation of an element, "" where it is absent."""
+    found = _part(attributes, tag, "vr")
+    return found if isinstance(found, str) else ""
 
 
 def text(attributes: Attributes, tag: str) -> str:
@@ -65,8 +70,7 @@ def first_item(attributes: Attributes, tag: str) -> Attributes | None:
 
 def binary(attributes: Attributes, tag: str) -> bytes | None:
     """The inline bytes of an element (little endian), None where absent or kept elsewhere."""
-    element = attributes.get(tag)
-    encoded = element.get("InlineBinary") if isinstance(element, Mapping) else None
+    encoded = _part(attributes, tag, "InlineBinary")
     if not isinstance(encoded, str):
         return None
     try:
@@ -82,6 +86,11 @@ def from_dataset(dataset: Dataset) -> dict[str, Any]:
         f"{int(element.tag):08X}": _element(element.VR, element.value, int(element.tag), order_swaps)
         for element in (dataset[tag] for tag in dataset.keys() if _wanted(int(tag)))  # noqa: SIM118
     }
+
+
+def _part(attributes: Attributes, tag: str, part: str) -> Any:
+    element = attributes.get(tag)
+    return element.get(part) if isinstance(element, Mapping) else None
 
 
 def _wanted(tag: int) -> bool:

@@ -10,6 +10,7 @@ ASPECT_MAX = 8.0  # a pixel taller or wider than this many times is an error in 
 _SHARED, _PER_FRAME = "52009229", "52009230"
 _MACROS = (  # functional groups that change how a frame looks (PS3.3 C.7.6.16.2)
     "00289110",  # Pixel Measures
+    "00189472",  # Frame Display Shutter
     "00289132",  # Frame VOI LUT
     "00289145",  # Pixel Value Transformation
 )
@@ -34,8 +35,9 @@ def of_frame(attributes: Attributes, index: int) -> Attributes:
     return {**attributes, **flat} if flat else attributes
 
 
-def pixel_aspect(attributes: Attributes) -> float:
+def pixel_aspect(attributes: Attributes, index: int = 0) -> float:
     """Height of a pixel over its width, 1.0 where it is not told or absurd (PS3.3 C.7.6.3.1.7, 10.7.1.3)."""
+    attributes = of_frame(attributes, index)
     for tag in ("00280034", *_SPACINGS):
         found = _json.numbers(attributes, tag)
         if len(found) == 2 and min(found) > 0 and 1 / ASPECT_MAX <= found[0] / found[1] <= ASPECT_MAX:

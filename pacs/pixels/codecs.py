@@ -60,8 +60,9 @@ def decode_jpeg_ls(description: PixelDescription, frame: bytes) -> Frame:
 
 
 def decode_jpeg2000(description: PixelDescription, frame: bytes) -> Frame:
-    """JPEG 2000 and HTJ2K (PS3.5 A.4.4, A.4.11), the coder chosen by the codestream itself.
+    """JPEG 2000 and HTJ2K (PS3.5 A.4.4, A.4.11), both by OpenJPEG.
 
+    OpenJPH would be faster for HTJ2K, but through imagecodecs it crashes on broken frames or gives half.
     The decoders undo RCT and ICT, so transformed components come back as RGB (PS3.5 8.2.4).
     """
     codestream = headers.codestream_of(frame)

@@ -128,7 +128,7 @@ def from_json(attributes: Attributes) -> PixelDescription:
         planar_configuration=_json.integer(attributes, "00280006") or 0,
         frames=max(1, _json.integer(attributes, "00280008") or 1),
         is_float=is_float,
-        is_word=attributes.get("7FE00010", {}).get("vr", "OW") != "OB",
+        is_word=_json.vr_of(attributes, "7FE00010") != "OB",
     )
 
 

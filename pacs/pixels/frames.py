@@ -41,7 +41,7 @@ def _encapsulated(dataset: Dataset, data: bytes) -> list[bytes]:
     table = None
     if "ExtendedOffsetTable" in dataset:
         table = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
-    count = int(dataset.get("NumberOfFrames") or 1)
+    count = from_dataset(dataset).frames
     try:
         return list(generate_frames(data, number_of_frames=count, extended_offsets=table))
     except Exception as error:

@@ -29,7 +29,6 @@ class Codestream:
     is_transformed: bool | None = None
     """Whether the components are a colour transform of RGB; None where the frame does not say."""
     is_subsampled: bool = False
-    is_high_throughput: bool = False
 
 
 def check(found: Codestream, description: PixelDescription) -> None:
@@ -144,25 +143,23 @@ def read_jpeg2000(frame: bytes) -> Codestream:
         raise PixelError(f"the frame claims {tiles} tiles, over the limit of {TILES_MAX}")
     if len({components[i : i + 3] for i in range(0, 3 * samples, 3)}) > 1 or components[1:3] != b"\x01\x01":
         raise PixelError("the frame's components differ in depth or sampling")
-    is_transformed, is_high_throughput = _coding_style(frame)
     return Codestream(
         rows=height - top,
         columns=width - left,
         samples=samples,
         precision=(components[0] & 0x7F) + 1,
         is_signed=bool(components[0] & 0x80),
-        is_transformed=is_transformed,
-        is_high_throughput=is_high_throughput,
+        is_transformed=_has_transform(frame),
     )
 
 
-def _coding_style(frame: bytes) -> tuple[bool, bool]:
-    """(multiple component transform, high throughput block coder) from the COD segment."""
+def _has_transform(frame: bytes) -> bool:
+    """Whether the COD segment tells of a multiple component transform."""
     position = 2
     while position + 4 <= len(frame) and frame[position] == 0xFF:
         marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
         if marker == 0x52 and position + 14 <= len(frame):  # COD: Scod, SGcod (4), SPcod
-            return frame[position + 8] == 1, bool(frame[position + 12] & 0x40)
+            return frame[position + 8] == 1
         if marker == 0x90 or length < 2:  # SOT: the main header is over
             break
         position += 2 + length

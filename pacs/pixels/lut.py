@@ -64,7 +64,7 @@ def _descriptor(item: Attributes, tag: str) -> tuple[int, int, int]:
     if len(found) != 3:
         raise PixelError(f"the LUT descriptor {tag} is absent or broken")
     count, first, bits = found[0] & 0xFFFF or ENTRIES_MAX, found[1], found[2]
-    if first > 0x7FFF and item.get(tag, {}).get("vr") == "SS":
+    if first > 0x7FFF and _json.vr_of(item, tag) == "SS":
         first -= 0x10000
     if not 1 <= bits <= 16:
         raise PixelError(f"a LUT of {bits} bits")

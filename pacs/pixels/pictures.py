@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pacs.pixels._json import Attributes
-from pacs.pixels.attributes import of_frame, pixel_aspect
+from pacs.pixels.attributes import pixel_aspect
 from pacs.pixels.description import PixelError
 from pacs.pixels.render import Picture, render_frame
 
@@ -62,7 +62,7 @@ def fit(
 def thumbnail(attributes: Attributes, encoded: bytes, transfer_syntax: str, frame_index: int = 0) -> bytes:
     """One frame as a JPEG of 256 × 256 pixels, centred on black; arguments and errors of `render_frame`."""
     picture = render_frame(attributes, encoded, transfer_syntax, frame_index)
-    aspect = pixel_aspect(of_frame(attributes, frame_index))
+    aspect = pixel_aspect(attributes, frame_index)
     fitted = fit(picture, THUMBNAIL_SIDE, THUMBNAIL_SIDE, aspect, enlarge=True)
     return encode(_centred(fitted), "jpeg", THUMBNAIL_QUALITY)
 

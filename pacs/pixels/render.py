@@ -12,12 +12,14 @@ from pacs.pixels.attributes import of_frame
 from pacs.pixels.decode import decode_frame
 from pacs.pixels.description import Frame, PixelDescription, PixelError, describe
 from pacs.pixels.lut import Lut, lut_of
+from pacs.pixels.shutter import hidden, presentation_value
 from pacs.pixels.window import WHITE, Window, apply_window, spanning, window_of
 
 Picture = NDArray[np.uint8]
 """(rows, columns) grey or (rows, columns, 3) RGB, 0 black, 255 white."""
 
 _Map = Callable[[NDArray[Any]], NDArray[Any]]
+_AIR = -1024.0  # Hounsfield units, the least a CT of 12 bits can hold
 _PROJECTION_XRAY = {"1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"}  # XA, XRF
 
 
@@ -48,6 +50,17 @@ def render(
 
     Raises PixelError on photometric interpretations and tables that cannot be shown.
     """
+    picture = _picture(frame, description, attributes, window)
+    mask = hidden(attributes, description.rows, description.columns)
+    if mask is not None:
+        picture = picture.copy()  # it may be the decoded frame itself
+        picture[mask] = presentation_value(attributes)
+    return picture
+
+
+def _picture(
+    frame: Frame, description: PixelDescription, attributes: Attributes, window: Window | None
+) -> Picture:
     if frame.photometric == "PALETTE COLOR":
         return colour.apply_palette(frame.array, *colour.palette_of(attributes))
     if frame.array.ndim == 3:
@@ -118,7 +131,7 @@ def _voi(
         return lambda values: lut.apply(values) * (WHITE / lut.white)
     found = chosen or window_of(attributes)
     if found is None:
-        found = _extent(array, padded, description, rescale)
+        found = _extent(array, padded, description, attributes, rescale)
     return lambda values: apply_window(found, values)
 
 
@@ -132,15 +145,25 @@ def _voi_lut(attributes: Attributes) -> Lut | None:
 
 
 def _extent(
-    array: NDArray[Any], padded: NDArray[np.bool_] | None, description: PixelDescription, rescale: _Map
+    array: NDArray[Any],
+    padded: NDArray[np.bool_] | None,
+    description: PixelDescription,
+    attributes: Attributes,
+    rescale: _Map,
 ) -> Window:
-    """The window from the least to the greatest value of a frame without its padding."""
+    """The window from the least to the greatest value of a frame without its padding.
+
+    CT values below air are padding that is not told, or that a lossy coder has moved.
+    """
     valid = array if padded is None else array[~padded]
     ends = np.array([valid.min(), valid.max()]) if valid.size else np.zeros(2, array.dtype)
     if description.bits_stored == 1:
         ends = np.array([0, 1])
     found = rescale(ends).astype(np.float64)
-    return spanning(found.min(), found.max()) or Window(found.max() + 0.5, 1.0, "LINEAR_EXACT")
+    low, high = float(found.min()), float(found.max())
+    if _json.text(attributes, "00080060") == "CT" and low < _AIR < high and "00281052" in attributes:
+        low = _AIR
+    return spanning(low, high) or Window(high + 0.5, 1.0, "LINEAR_EXACT")
 
 
 def _through(array: NDArray[Any], function: _Map) -> Picture:

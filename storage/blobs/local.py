@@ -66,7 +66,9 @@ class LocalStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         found = (p for p in self._root.rglob("*") if p.is_file() and not p.name.startswith("."))
-        yield from sorted(k for k in (p.relative_to(self._root).as_posix() for p in found) if k.startswith(prefix))
+        yield from sorted(
+            k for k in (p.relative_to(self._root).as_posix() for p in found) if k.startswith(prefix)
+        )
 
     def _path(self, key: str) -> Path:
         path = self._root / key

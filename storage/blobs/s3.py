@@ -34,7 +34,9 @@ class S3Store:
         target = urlsplit(settings.object_store)
         endpoint = urlsplit(settings.s3_endpoint)
         if not target.netloc or endpoint.scheme not in ("http", "https") or not endpoint.netloc:
-            raise SettingError("S3 needs TONGYING_OBJECT_STORE=s3://bucket/prefix and TONGYING_S3_ENDPOINT=http(s)://host:port")
+            raise SettingError(
+                "S3 needs TONGYING_OBJECT_STORE=s3://bucket/prefix and TONGYING_S3_ENDPOINT=http(s)://host:port"
+            )
         client = Minio(
             endpoint.netloc,
             access_key=settings.s3_access_key,
@@ -75,7 +77,7 @@ class S3Store:
         if length == 0:
             return b""
         try:
-            return self._read(key, offset=offset, length=length)
+            return self._read(key, offset, length)
         except OSError:
             if offset >= self.size(key):  # 416, which not every server answers in XML
                 return b""
@@ -95,9 +97,9 @@ class S3Store:
             names = sorted(str(o.object_name) for o in found)
         yield from (name.removeprefix(self._prefix) for name in names)
 
-    def _read(self, key: str, **part: int) -> bytes:
+    def _read(self, key: str, offset: int = 0, length: int = 0) -> bytes:
         with _errors(key):
-            response = self._client.get_object(self._bucket, self._prefix + key, **part)
+            response = self._client.get_object(self._bucket, self._prefix + key, offset, length)
             try:
                 return bytes(response.read())
             finally:

@@ -61,7 +61,9 @@ def _select(level: Level) -> Select[Any]:
     )
     if level is Level.STUDY:
         return select(*STUDY_COLUMNS).select_from(base)
-    return select(*STUDY_COLUMNS, *SERIES_COLUMNS).select_from(base.join(series, series.c.study_pk == studies.c.id))
+    return select(*STUDY_COLUMNS, *SERIES_COLUMNS).select_from(
+        base.join(series, series.c.study_pk == studies.c.id)
+    )
 
 
 def _not_empty(level: Level) -> ColumnElement[bool]:
@@ -154,7 +156,8 @@ def _modalities(match: Match) -> ColumnElement[bool]:
         any_modality = func.array_to_string(studies.c.modalities, "\\")
         return or_(*(any_modality.like(form, escape="\\") for form in _listed(_like(match.pattern))))
     assert isinstance(match, Equal)
-    return studies.c.modalities.overlap(list(match.any_of))
+    overlap: ColumnElement[bool] = studies.c.modalities.overlap(list(match.any_of))
+    return overlap
 
 
 def _listed(pattern: str) -> tuple[str, ...]:

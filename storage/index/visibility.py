@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, false, select, true
 
-from pacs.access import Principal, Role
+from pacs.access import SEEING_ROLES, Principal
 from storage.index.tables import facilities, studies
 
 
-def visible(principal: Principal) -> ColumnElement[bool]:
-    """The condition under which a row of `studies` may be seen."""
-    if principal.role is not Role.ADMINISTRATOR:
+def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """The condition under which what a facility owns may be seen."""
+    if principal.role not in SEEING_ROLES:
         return false()
     if principal.facility is None:
         return true()
     own = select(facilities.c.id).where(facilities.c.code == principal.facility).scalar_subquery()
-    return studies.c.facility_id == own
+    return facility_id == own
+
+
+def visible(principal: Principal) -> ColumnElement[bool]:
+    """The condition under which a row of `studies` may be seen."""
+    return facility_visible(principal, studies.c.facility_id)

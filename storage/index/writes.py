@@ -87,7 +87,9 @@ def _filled(column: Any, new: Any) -> Any:
     return func.coalesce(column, new)
 
 
-def known_instances(connection: Connection, facility_id: int, hashes: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+def known_instances(
+    connection: Connection, facility_id: int, hashes: Sequence[int]
+) -> dict[int, list[tuple[int, int]]]:
     """For each hash that is known: its (rank, series) pairs."""
     found: dict[int, list[tuple[int, int]]] = {}
     query = select(instances.c.uid_hash, instances.c.rank, instances.c.series_pk).where(
@@ -107,10 +109,17 @@ def insert_instances(connection: Connection, rows: list[Row]) -> bool:
 
 
 def instance_row(facility_id: int, series_pk: int, sop_instance: str, rank: int) -> Row:
-    return {"uid_hash": uid_hash(sop_instance), "facility_id": facility_id, "rank": rank, "series_pk": series_pk}
+    return {
+        "uid_hash": uid_hash(sop_instance),
+        "facility_id": facility_id,
+        "rank": rank,
+        "series_pk": series_pk,
+    }
 
 
-def add_fragment(connection: Connection, facility_id: int, series_pk: int, pack_id: uuid.UUID, count: int) -> None:
+def add_fragment(
+    connection: Connection, facility_id: int, series_pk: int, pack_id: uuid.UUID, count: int
+) -> None:
     """Note that a part of the series lies in this pack."""
     row = {"series_pk": series_pk, "pack_id": pack_id, "facility_id": facility_id, "instance_count": count}
     connection.execute(insert(series_packs).values(row).on_conflict_do_nothing())

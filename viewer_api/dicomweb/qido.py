@@ -24,7 +24,17 @@ from viewer_api.dicomweb.model import series_attributes, study_attributes
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb: search"])
 JSON = "application/dicom+json"
 INSTANCES_MAX = 5000  # of one answer at the instance level
-RETURNED = ("00080016", "00080018", "0020000D", "0020000E", "00200013", "00280010", "00280011", "00280100", "00280008")
+RETURNED = (
+    "00080016",
+    "00080018",
+    "0020000D",
+    "0020000E",
+    "00200013",
+    "00280010",
+    "00280011",
+    "00280100",
+    "00280008",
+)
 _OPTIONS = frozenset({"limit", "offset", "fuzzymatching", "includefield", "accept", "charset", "emptyvaluematching",
                       "multiplevaluematching"})  # fmt: skip
 

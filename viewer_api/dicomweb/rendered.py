@@ -66,14 +66,18 @@ def instance_thumbnail(request: Request, who: Who, archive: TheArchive, study_ui
     located = one(archive, who, study_uid, series_uid, sop_instance)
     attributes = attributes_of(archive, who, study_uid, series_uid, sop_instance)
     index = representative_frame(attributes)
-    picture = render_frame(attributes, _encoded(archive, located, index), located.entry.transfer_syntax, index)
+    picture = render_frame(
+        attributes, _encoded(archive, located, index), located.entry.transfer_syntax, index
+    )
     small = fit(picture, 256, 256, pixel_aspect(attributes))
     return Response(encode(small, "jpeg", 85), media_type="image/jpeg")
 
 
 @router.get("/rendered")
 @router.get(SERIES + "/rendered")
-def rendered_series(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = "") -> Response:
+def rendered_series(
+    request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = ""
+) -> Response:
     """The middle instance of a series, or of a study's first series with pictures."""
     rows = find_series(archive, who, study_uid, series_uid)
     row = next((r for r in rows if r.has_pixels), rows[0])
@@ -94,8 +98,6 @@ def _document(request: Request, archive: Archive, located: Located, attributes: 
     media_type = said if said in ("application/pdf", "text/xml") else "application/octet-stream"
     choose(accept_of(request), [media_type], multipart=False)
     if "InlineBinary" in attributes[ENCAPSULATED_DOCUMENT]:
-
-
         data = base64.b64decode(attributes[ENCAPSULATED_DOCUMENT]["InlineBinary"])
     else:
         data = read_bulk(archive, located, ENCAPSULATED_DOCUMENT)
@@ -122,7 +124,9 @@ def _in_viewport(request: Request, picture: Any, aspect: float) -> Any:
     if not text:
         return fit(picture, SIDE_MAX, SIDE_MAX, aspect)
     parts = text.split(",")
-    if len(parts) < 2 or not all(p.isascii() and p.isdigit() and 0 < int(p[:9]) <= SIDE_MAX for p in parts[:2]):
+    if len(parts) < 2 or not all(
+        p.isascii() and p.isdigit() and 0 < int(p[:9]) <= SIDE_MAX for p in parts[:2]
+    ):
         raise BadQuery(f"viewport is width,height in pixels, up to {SIDE_MAX}")
     return fit(picture, int(parts[0]), int(parts[1]), aspect, enlarge=True)
 
@@ -132,5 +136,3 @@ def _whole(request: Request, name: str, default: int, low: int, high: int) -> in
     if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
         raise BadQuery(f"{name} is a whole number from {low} to {high}")
     return int(text)
-
-

@@ -14,9 +14,10 @@ from fastapi.responses import Response
 from pacs.access import Principal
 from pacs.errors import BadQuery, NotAcceptable, NotFound
 from pacs.transcode import EXPLICIT_LITTLE, NATIVE, can_decode, native_frame, to_explicit_little
+from storage import retrieve
 from storage.archive import Archive
 from storage.contents import decode_metadata
-from storage.retrieve import Located, find_series, locate, one, read_bulk, read_frame, read_part10, stream
+from storage.retrieve import Located, find_series, locate, read_bulk, read_frame, read_part10, stream
 from storage.search import Found
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.media import MediaRange, choose
@@ -64,7 +65,7 @@ def wanted_syntax(chosen: MediaRange, located: Located) -> str:
     if syntax in ("*", original):
         return original
     if syntax not in (None, EXPLICIT_LITTLE):
-        raise NotAcceptable(f'possible here: transfer-syntax={EXPLICIT_LITTLE}, or * for as received')
+        raise NotAcceptable(f"possible here: transfer-syntax={EXPLICIT_LITTLE}, or * for as received")
     if can_decode(original):
         return EXPLICIT_LITTLE
     if syntax is None:
@@ -84,31 +85,40 @@ def _part10(archive: Archive, located: Located, syntax: str) -> bytes:
 
 def _multipart(archive: Archive, located: list[Located], chosen: MediaRange) -> Response:
     multipart = Multipart(DICOM)
-    syntaxes = {id(l): wanted_syntax(chosen, l) for l in located}
-    head = {id(l): multipart.head(f"{DICOM}; transfer-syntax={syntaxes[id(l)]}") for l in located}
-    if all(syntaxes[id(l)] == l.entry.transfer_syntax for l in located):
-        length = sum(len(head[id(l)]) + l.entry.length for l in located)
-        return multipart.answer(_as_received(archive, located, head), length)
-    return multipart.answer(_transcoded(archive, located, head, syntaxes))
+    syntaxes = [wanted_syntax(chosen, one) for one in located]
+    heads = {
+        one.entry.sop_instance: multipart.head(f"{DICOM}; transfer-syntax={syntax}")
+        for one, syntax in zip(located, syntaxes, strict=True)
+    }
+    if all(syntax == one.entry.transfer_syntax for one, syntax in zip(located, syntaxes, strict=True)):
+        length = sum(len(heads[one.entry.sop_instance]) + one.entry.length for one in located)
+        return multipart.answer(_as_received(archive, located, heads), length)
+    return multipart.answer(_transcoded(archive, located, heads, syntaxes))
 
 
-def _as_received(archive: Archive, located: list[Located], head: dict[int, bytes]) -> Iterator[bytes | memoryview]:
-    for each, piece, begins in stream(archive, located):
+def _as_received(
+    archive: Archive, located: list[Located], heads: dict[str, bytes]
+) -> Iterator[bytes | memoryview]:
+    for one, piece, begins in stream(archive, located):
         if begins:
-            yield head[id(each)]
+            yield heads[one.entry.sop_instance]
         yield piece
 
 
-def _transcoded(archive: Archive, located: list[Located], head: dict[int, bytes],
-                syntaxes: dict[int, str]) -> Iterator[bytes]:  # fmt: skip
-    for each in located:
-        yield head[id(each)]
-        yield _part10(archive, each, syntaxes[id(each)])
+def _transcoded(
+    archive: Archive, located: list[Located], heads: dict[str, bytes], syntaxes: list[str]
+) -> Iterator[bytes]:
+    for one, syntax in zip(located, syntaxes, strict=True):
+        data = _part10(archive, one, syntax)
+        yield heads[one.entry.sop_instance]
+        yield data
 
 
 @router.get("/metadata")
 @router.get(SERIES + "/metadata")
-def metadata(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = "") -> Response:
+def metadata(
+    request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = ""
+) -> Response:
     """The DICOM JSON of all instances, from what was written at indexing."""
     choose(accept_of(request), [JSON, "application/json"])
     rows = find_series(archive, who, study_uid, series_uid)
@@ -136,7 +146,9 @@ def instance_metadata(request: Request, who: Who, archive: TheArchive, study_uid
     return Response(json.dumps([found], ensure_ascii=False), media_type=JSON)
 
 
-def attributes_of(archive: Archive, who: Principal, study_uid: str, series_uid: str, sop_instance: str) -> Any:
+def attributes_of(
+    archive: Archive, who: Principal, study_uid: str, series_uid: str, sop_instance: str
+) -> Any:
     """The DICOM JSON of one instance; raises NotFound."""
     wanted = sop_instance.encode()
     for row in find_series(archive, who, study_uid, series_uid):
@@ -167,7 +179,7 @@ def frame_numbers(text: str) -> list[int]:
 def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
                     sop_instance: str, frames: str) -> Response:  # fmt: skip
     """Frames as they are encoded, or decoded to Explicit VR Little Endian's samples."""
-    located = one(archive, who, study_uid, series_uid, sop_instance)
+    located = retrieve.one(archive, who, study_uid, series_uid, sop_instance)
     original = located.entry.transfer_syntax
     compressed = PART_TYPES.get(original)
     offered = [t for t in (OCTETS, compressed) if t]
@@ -191,7 +203,7 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
 def bulk_data(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
               sop_instance: str, path: str) -> Response:  # fmt: skip
     """A value that the metadata points to, as it is encoded."""
-    located = one(archive, who, study_uid, series_uid, sop_instance)
+    located = retrieve.one(archive, who, study_uid, series_uid, sop_instance)
     _, chosen = choose(accept_of(request), [OCTETS])
     if path == "7FE00010" and located.entry.frames:
         parts = [read_frame(archive, located, n) for n in range(len(located.entry.frames.ranges))]

@@ -2,7 +2,10 @@ import { getJson, request } from './http'
 import { parameters, singlePart } from './multipart'
 
 /** A data set in the DICOM JSON model (PS3.18 F.2), keyed by tags such as `00280010`. */
-export type Dataset = Record<string, { vr: string; Value?: unknown[]; InlineBinary?: string; BulkDataURI?: string }>
+export type Dataset = Record<
+  string,
+  { vr: string; Value?: unknown[]; InlineBinary?: string; BulkDataURI?: string }
+>
 
 export interface FrameBytes {
   bytes: Uint8Array<ArrayBuffer>
@@ -11,7 +14,8 @@ export interface FrameBytes {
 
 const root = '/dicom-web'
 
-export const seriesPath = (study: string, series: string): string => `${root}/studies/${study}/series/${series}`
+export const seriesPath = (study: string, series: string): string =>
+  `${root}/studies/${study}/series/${series}`
 export const instancePath = (study: string, series: string, sop: string): string =>
   `${seriesPath(study, series)}/instances/${sop}`
 

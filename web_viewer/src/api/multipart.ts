@@ -18,7 +18,8 @@ export function parameters(header: string): Map<string, string> {
 
 function headerEnd(bytes: Uint8Array): number {
   for (let i = 0; i + 3 < bytes.length; i++) {
-    if (bytes[i] === NEWLINE && bytes[i + 1] === 10 && bytes[i + 2] === NEWLINE && bytes[i + 3] === 10) return i
+    if (bytes[i] === NEWLINE && bytes[i + 1] === 10 && bytes[i + 2] === NEWLINE && bytes[i + 3] === 10)
+      return i
   }
   return -1
 }

@@ -12,7 +12,14 @@ export interface Length {
 }
 
 const UNIT_CM = 3
-const REGION = { minX: '00186018', minY: '0018601A', maxX: '0018601C', maxY: '0018601E', dx: '0018602C', dy: '0018602E' }
+const REGION = {
+  minX: '00186018',
+  minY: '0018601A',
+  maxX: '0018601C',
+  maxY: '0018601E',
+  dx: '0018602C',
+  dy: '0018602E',
+}
 
 const distance = (a: Point, b: Point, perColumn: number, perRow: number): number =>
   Math.hypot((a[0] - b[0]) * perColumn, (a[1] - b[1]) * perRow)

@@ -14,8 +14,9 @@ export const FPS_MAX = 120
 
 const LOOP_MODALITIES = new Set(['US', 'IVUS', 'XA', 'RF', 'ES', 'XC', 'GM', 'OP'])
 
-function steady(frames: number, ms: number, recorded: boolean): Cine {
-  return { durationsMs: Array.from({ length: frames }, () => ms), fps: 1000 / ms, recorded }
+function steady(frames: number, rate: number, recorded: boolean): Cine {
+  const fps = Math.min(rate, FPS_MAX)
+  return { durationsMs: Array.from({ length: frames }, () => 1000 / fps), fps, recorded }
 }
 
 /** The vector's entries are the times since the frame before, the first being 0 (PS3.3 C.7.6.5.1.2). */
@@ -32,10 +33,10 @@ export function cineOf(dataset: Dataset | undefined, frames: number): Cine {
   const vector = fromVector(frames, numbers(dataset, TAG.frameTimeVector))
   if (vector && frames > 1) return vector
   const time = number(dataset, TAG.frameTime)
-  if (time && time > 0) return steady(frames, Math.max(time, 1000 / FPS_MAX), true)
+  if (time && time > 0) return steady(frames, 1000 / time, true)
   const rate = number(dataset, TAG.recommendedRate) || number(dataset, TAG.cineRate)
-  if (rate && rate > 0) return steady(frames, 1000 / Math.min(rate, FPS_MAX), true)
-  return steady(frames, 1000 / ASSUMED_FPS, false)
+  if (rate && rate > 0) return steady(frames, rate, true)
+  return steady(frames, ASSUMED_FPS, false)
 }
 
 /** Loops start by themselves where motion is the finding; stacks of slices wait for the reader. */

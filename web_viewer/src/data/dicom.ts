@@ -80,13 +80,20 @@ export interface PersonName {
 /** `Family^Given^Middle^Prefix^Suffix` as people read it (PS3.5 6.2.1). */
 export function readableName(raw: string | null | undefined): string | null {
   if (!raw) return null
-  const readable = raw.split('^').map(part => part.trim()).filter(Boolean).join(' ')
+  const readable = raw
+    .split('^')
+    .map(part => part.trim())
+    .filter(Boolean)
+    .join(' ')
   return readable || null
 }
 
 export function personName(dataset: Dataset | undefined, tag: string): PersonName {
   const value = values(dataset, tag)[0] as { Alphabetic?: string; Ideographic?: string } | undefined
-  return { alphabetic: readableName(value?.Alphabetic), ideographic: readableName(value?.Ideographic)?.replaceAll(' ', '') ?? null }
+  return {
+    alphabetic: readableName(value?.Alphabetic),
+    ideographic: readableName(value?.Ideographic)?.replaceAll(' ', '') ?? null,
+  }
 }
 
 /** An attribute of one frame: its own functional group, the shared one, then the top level (PS3.3 C.7.6.16). */

@@ -1,5 +1,5 @@
-import type { Instance, Manifest, Series } from '../api/types'
 import { instancePath } from '../api/dicomweb'
+import type { Instance, Manifest, Series } from '../api/types'
 
 /** One image of a stack: an instance and a frame of it, counted from 1. */
 export interface FrameRef {
@@ -42,7 +42,14 @@ function split(manifest: Manifest, series: Series): Item[] {
   const found: Item[] = []
   if (singles.length > 0) {
     const frames = framesOf(manifest, series, singles)
-    found.push({ key: series.series_uid, series, kind: 'stack', frames, thumbnail: series.thumbnail, part: null })
+    found.push({
+      key: series.series_uid,
+      series,
+      kind: 'stack',
+      frames,
+      thumbnail: series.thumbnail,
+      part: null,
+    })
   }
   for (const loop of loops) {
     const frames = framesOf(manifest, series, [loop])
@@ -50,7 +57,9 @@ function split(manifest: Manifest, series: Series): Item[] {
   }
   if (found.length === 0) {
     const frames = framesOf(manifest, series, series.instances)
-    return [{ key: series.series_uid, series, kind: 'document', frames, thumbnail: series.thumbnail, part: null }]
+    return [
+      { key: series.series_uid, series, kind: 'document', frames, thumbnail: series.thumbnail, part: null },
+    ]
   }
   if (found.length === 1 && found[0]) return [{ ...found[0], thumbnail: series.thumbnail }]
   return found.map((item, index) => ({ ...item, thumbnail: ownThumbnail(item), part: index + 1 }))

@@ -59,7 +59,8 @@ export class SeriesMetadata {
     const [dataset] = await fetchMetadata(instancePath(this.studyUid, this.seriesUid, sopUid))
     if (!dataset) throw new Error('no metadata for this image')
     // A server may leave out an identifier that breaks the standard, but not put another in its place.
-    if ((text(dataset, SOP_UID) ?? sopUid) !== sopUid) throw new Error('this is the metadata of another image')
+    if ((text(dataset, SOP_UID) ?? sopUid) !== sopUid)
+      throw new Error('this is the metadata of another image')
     this.#known.set(sopUid, dataset)
     return dataset
   }

@@ -37,7 +37,12 @@ export function cross(a: Vector, b: Vector): Vector {
 /** Letters for a picture seen with `up` at the top, the viewer standing in the direction of `towards`. */
 export function edgesOfView(up: Vector, towards: Vector): Edges {
   const right = cross(up, towards)
-  return { top: letters(up), bottom: letters(negated(up)), right: letters(right), left: letters(negated(right)) }
+  return {
+    top: letters(up),
+    bottom: letters(negated(up)),
+    right: letters(right),
+    left: letters(negated(right)),
+  }
 }
 
 /** From Patient Orientation (0020,0020): the directions of the row and of the column. */

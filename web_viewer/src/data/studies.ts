@@ -67,7 +67,9 @@ export function useStudyList(filter: StudyFilter): StudyList {
     setMore({ busy: true, error: null })
     fetchStudies(JSON.parse(key) as StudyFilter, next)
       .then(page => {
-        setHeld(old => (old?.key === key && old.known.next === next ? { key, known: appendPage(old.known, page) } : old))
+        setHeld(old =>
+          old?.key === key && old.known.next === next ? { key, known: appendPage(old.known, page) } : old,
+        )
         setMore({ busy: false, error: null })
       })
       .catch((error: Error) => setMore({ busy: false, error }))
@@ -101,4 +103,5 @@ export const manifestQuery = (studyUid: string) => ({
 
 export const useManifest = (studyUid: string) => useQuery(manifestQuery(studyUid))
 
-export const useMe = () => useQuery({ queryKey: ['me'], queryFn: ({ signal }) => fetchMe(signal), staleTime: Infinity })
+export const useMe = () =>
+  useQuery({ queryKey: ['me'], queryFn: ({ signal }) => fetchMe(signal), staleTime: Infinity })

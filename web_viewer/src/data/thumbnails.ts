@@ -40,7 +40,8 @@ export function thumbnail(path: string, wanted: () => boolean): Promise<string |
   if (under) return under
   return slot(async () => {
     if (!wanted()) return null
-    const fetched = pending.get(path) ?? fetchBlob(path, 'image/*').then(blob => keep(path, URL.createObjectURL(blob)))
+    const fetched =
+      pending.get(path) ?? fetchBlob(path, 'image/*').then(blob => keep(path, URL.createObjectURL(blob)))
     pending.set(path, fetched)
     return fetched.finally(() => pending.delete(path))
   })

@@ -5,8 +5,8 @@ import {
   ANY_SYNTAX,
   type Dataset,
   EXPLICIT_LITTLE_ENDIAN,
-  fetchFrame,
   type FrameBytes,
+  fetchFrame,
   instancePath,
 } from '../api/dicomweb'
 import { number, TAG, text } from '../data/dicom'
@@ -94,7 +94,12 @@ function checkLength(dataset: Dataset, { bytes, transferSyntax }: FrameBytes): v
 const syntaxToAsk = (ref: FrameRef): string =>
   ref.instance.transfer_syntax === JPEG_EXTENDED ? EXPLICIT_LITTLE_ENDIAN : ANY_SYNTAX
 
-async function decode(imageId: string, dataset: Dataset, frame: FrameBytes, options: object): Promise<Types.IImage> {
+async function decode(
+  imageId: string,
+  dataset: Dataset,
+  frame: FrameBytes,
+  options: object,
+): Promise<Types.IImage> {
   if (!canDecode(frame.transferSyntax, number(dataset, TAG.bitsAllocated))) {
     throw new ImageError('unsupported', frame.transferSyntax)
   }
@@ -106,7 +111,10 @@ async function decode(imageId: string, dataset: Dataset, frame: FrameBytes, opti
     const image = await dicomImageLoader.createImage(imageId, bytes as never, transferSyntax, options)
     return image as Types.IImage
   } catch (error) {
-    throw new ImageError('decode', `${frame.transferSyntax}: ${error instanceof Error ? error.message : error}`)
+    throw new ImageError(
+      'decode',
+      `${frame.transferSyntax}: ${error instanceof Error ? error.message : error}`,
+    )
   }
 }
 

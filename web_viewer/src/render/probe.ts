@@ -44,7 +44,7 @@ function stateOf(view: StackView): object {
     zoom: s.zoom,
     inverted: s.inverted,
     playing: s.playing,
-    fps: s.cine ? s.cine.fps * s.speed : null,
+    fps: s.cine && (s.item?.frames.length ?? 0) > 1 ? s.cine.fps * s.speed : null,
     firstImageMs: s.firstImageMs,
     edges: s.edges,
   }

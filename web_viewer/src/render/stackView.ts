@@ -3,9 +3,9 @@ import { startsByItself } from '../data/cine'
 import type { Item } from '../data/items'
 import type { Voi } from '../data/presets'
 import { renderingEngine } from './cornerstone'
+import { viewEdges } from './edges'
 import { unwrapped } from './errors'
 import { datasetOf, sourceOf } from './frameLoader'
-import { viewEdges } from './edges'
 import { Player } from './player'
 import { StackImages } from './stackImages'
 import { cineFor, EMPTY, Observable, opened, type ViewState } from './viewState'
@@ -29,7 +29,12 @@ export class StackView {
     readonly element: HTMLDivElement,
   ) {
     const engine = renderingEngine()
-    engine.enableElement({ viewportId: id, element, type: ViewportType.STACK, defaultOptions: { background: [0, 0, 0] } })
+    engine.enableElement({
+      viewportId: id,
+      element,
+      type: ViewportType.STACK,
+      defaultOptions: { background: [0, 0, 0] },
+    })
     this.viewport = engine.getViewport(id) as StackViewport
     element.addEventListener(Events.VOI_MODIFIED, this.#voiChanged)
     element.addEventListener(Events.CAMERA_MODIFIED, this.#cameraChanged)
@@ -46,6 +51,7 @@ export class StackView {
     this.state.set(opened(item))
     if (item.kind === 'document') return
     this.#images = new StackImages(item, id => this.viewport.getLoaderImageOptions(id), this.#imagesChanged)
+    this.#imagesChanged()
     void this.show(0)
   }
 
@@ -56,7 +62,10 @@ export class StackView {
     if (!item || !images || index < 0 || index >= images.ids.length) return
     const turn = ++this.#turn
     this.state.patch({ target: index })
-    const spinner = setTimeout(() => turn === this.#turn && this.state.patch({ phase: 'loading' }), SPINNER_AFTER_MS)
+    const spinner = setTimeout(
+      () => turn === this.#turn && this.state.patch({ phase: 'loading' }),
+      SPINNER_AFTER_MS,
+    )
     try {
       const image = await images.load(index)
       if (turn === this.#turn) await this.#display(images, index, image, turn)

@@ -49,18 +49,34 @@ export function commandOf(key: string, commands: Commands): (() => void) | null 
 }
 
 const typing = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.matches('input:not([type=range]), select, textarea') || target.isContentEditable)
+  target instanceof HTMLElement &&
+  (target.matches('input:not([type=range]), textarea, select') || target.isContentEditable)
+
+/** A menu, a dialog, a field or a slider has its own use for the key; so has a focused button for Space. */
+function busyElsewhere(event: KeyboardEvent): boolean {
+  const target = event.target instanceof Element ? event.target : null
+  if (typing(event.target) || target?.closest('[role=menu], dialog')) return true
+  return event.key === ' ' && Boolean(target?.closest('button, a, select'))
+}
 
 export function attachShortcuts(commands: () => Commands): () => void {
   const onKey = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.target)) return
-    // Space on a focused button presses that button.
-    if ((event.key === ' ' || event.key === 'Enter') && (event.target as Element).closest?.('button, a')) return
+    if (event.ctrlKey || event.metaKey || event.altKey || busyElsewhere(event)) return
     const command = commandOf(event.key, commands())
     if (!command) return
     event.preventDefault()
     command()
   }
-  window.addEventListener('keydown', onKey)
-  return () => window.removeEventListener('keydown', onKey)
+  // After a click the keys belong to the picture again: Space must not press the tool once more.
+  const onClick = (event: MouseEvent): void => {
+    const button = event.target instanceof Element ? event.target.closest<HTMLElement>('button') : null
+    if (event.detail > 0 && button === document.activeElement) button?.blur()
+  }
+  window.addEventListener('click', onClick)
+  // On the way down: cornerstone keeps the keys of a focused viewport to itself.
+  window.addEventListener('keydown', onKey, true)
+  return () => {
+    window.removeEventListener('click', onClick)
+    window.removeEventListener('keydown', onKey, true)
+  }
 }

@@ -1,3 +1,4 @@
+import { utilities } from '@cornerstonejs/core'
 import {
   addTool,
   annotation,
@@ -8,10 +9,9 @@ import {
   WindowLevelTool,
   ZoomTool,
 } from '@cornerstonejs/tools'
-import { utilities } from '@cornerstonejs/core'
-import { lengthBetween, type Length, type Point } from '../data/calibration'
-import { datasetOf, sourceOf } from '../render/frameLoader'
+import { type Length, lengthBetween, type Point } from '../data/calibration'
 import { renderingEngine } from '../render/cornerstone'
+import { datasetOf, sourceOf } from '../render/frameLoader'
 
 export const TOOLS = ['scroll', 'windowLevel', 'zoom', 'pan', 'length'] as const
 export type ToolName = (typeof TOOLS)[number]
@@ -60,7 +60,9 @@ export function createTools(write: LengthText): void {
     created = true
     style()
   }
-  ToolGroupManager.getToolGroup(GROUP)?.setToolConfiguration(LengthTool.toolName, { getTextLines: textLines(write) })
+  ToolGroupManager.getToolGroup(GROUP)?.setToolConfiguration(LengthTool.toolName, {
+    getTextLines: textLines(write),
+  })
 }
 
 function style(): void {

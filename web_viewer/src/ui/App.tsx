@@ -6,11 +6,11 @@ import { getSession, subscribeSession } from '../api/session'
 import { forgetMetadata } from '../data/metadata'
 import { manifestQuery } from '../data/studies'
 import { forgetThumbnails } from '../data/thumbnails'
+import { Loading } from './Loading'
+import { searchOf } from './list/filter'
+import { StudyListPage } from './list/StudyListPage'
 import { PageError } from './PageError'
 import { SignIn } from './SignIn'
-import { StudyListPage } from './list/StudyListPage'
-import { searchOf } from './list/filter'
-import { Loading } from './Loading'
 
 const RETRIES_MAX = 2
 

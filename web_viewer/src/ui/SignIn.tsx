@@ -27,7 +27,13 @@ export function SignIn({ expired }: { expired: boolean }): ReactElement {
     }
   }
 
-  const words = error ? (refused(error) ? t('signIn.wrong') : describeError(error, t)) : expired ? t('signIn.expired') : null
+  const words = error
+    ? refused(error)
+      ? t('signIn.wrong')
+      : describeError(error, t)
+    : expired
+      ? t('signIn.expired')
+      : null
   return (
     <main className="sign-in">
       <div className="sign-in-language">
@@ -41,11 +47,23 @@ export function SignIn({ expired }: { expired: boolean }): ReactElement {
         <p className="tagline">{t('tagline')}</p>
         <label>
           {t('signIn.username')}
-          <input name="username" data-testid="username" autoComplete="username" autoCapitalize="none" required />
+          <input
+            name="username"
+            data-testid="username"
+            autoComplete="username"
+            autoCapitalize="none"
+            required
+          />
         </label>
         <label>
           {t('signIn.password')}
-          <input name="password" type="password" data-testid="password" autoComplete="current-password" required />
+          <input
+            name="password"
+            type="password"
+            data-testid="password"
+            autoComplete="current-password"
+            required
+          />
         </label>
         <div className="sign-in-message" role="alert">
           {words && (

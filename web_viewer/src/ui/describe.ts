@@ -24,6 +24,7 @@ export function describeError(error: Error, t: TFunction): string {
 
 /** What support would ask for, shown small under the words. */
 export function errorDetail(error: Error): string {
-  if (error instanceof ApiError) return error.status === 0 ? '' : `${error.status} ${error.detail ?? error.title}`
+  if (error instanceof ApiError)
+    return error.status === 0 ? '' : `${error.status} ${error.detail ?? error.title}`
   return error.message
 }

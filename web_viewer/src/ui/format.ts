@@ -20,12 +20,16 @@ function utc(date: string): Date | null {
 const DAY_MS = 86_400_000
 
 /** Age on the day of the study; in days and months for the smallest, as paediatrics counts. */
-export function age(birth: string | null, at: string | null): { count: number; unit: 'years' | 'months' | 'days' } | null {
+export function age(
+  birth: string | null,
+  at: string | null,
+): { count: number; unit: 'years' | 'months' | 'days' } | null {
   const born = birth ? utc(birth) : null
   const then = at ? utc(at) : null
   if (!born || !then || then < born) return null
   const before = then.getUTCDate() < born.getUTCDate() ? 1 : 0
-  const months = (then.getUTCFullYear() - born.getUTCFullYear()) * 12 + then.getUTCMonth() - born.getUTCMonth() - before
+  const months =
+    (then.getUTCFullYear() - born.getUTCFullYear()) * 12 + then.getUTCMonth() - born.getUTCMonth() - before
   if (months >= 36) return { count: Math.floor(months / 12), unit: 'years' }
   if (months >= 1) return { count: months, unit: 'months' }
   return { count: Math.round((then.getTime() - born.getTime()) / DAY_MS), unit: 'days' }
@@ -53,4 +57,5 @@ export function dayBefore(days: number, now = new Date()): string {
   return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}`
 }
 
-export const fixed = (value: number, digits: number): string => value.toFixed(digits).replace(/^-(0(?:\.0+)?)$/, '$1')
+export const fixed = (value: number, digits: number): string =>
+  value.toFixed(digits).replace(/^-(0(?:\.0+)?)$/, '$1')

@@ -67,8 +67,10 @@ def undefined(tag: int, vr: str, *parts: bytes) -> bytes:
     return head + b"".join(parts) + SEQUENCE_END
 
 
-def part10(*elements: bytes, syntax: str = EXPLICIT) -> bytes:
+def part10(*elements: bytes, syntax: str = EXPLICIT, charset: bytes | None = None) -> bytes:
     """A file of these elements, after the SOP class and instance UID that every instance has."""
     write = implicit if syntax == IMPLICIT else lambda tag, value: element(tag, "UI", value)
     ids = write(0x00080016, CT.encode() + b"\0") + write(0x00080018, b"1.2.3.4\0")
+    if charset is not None:
+        ids = element(0x00080005, "CS", charset) + ids
     return part10_header(CT, "1.2.3.4", syntax, source_ae="TEST") + ids + b"".join(elements)

@@ -18,7 +18,7 @@ JPEG = "1.2.840.10008.1.2.4.50"
 RLE = "1.2.840.10008.1.2.5"
 VIDEO = "1.2.840.10008.1.2.4.102"
 PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
-SKIPPED = ("no_meta.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm", "MR_truncated.dcm")
+SKIPPED = ("badVR.dcm", "no_meta.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm", "MR_truncated.dcm")
 
 
 def _frames(instance: Instance, data: bytes) -> list[bytes]:

@@ -95,6 +95,7 @@ export const en = {
     empty: 'Choose a series',
     noSeries: 'This study has no series.',
     image: 'Image',
+    frame: 'Frame',
     slice: 'Loc',
     thickness: 'Thk',
     zoom: 'Zoom',

@@ -97,6 +97,7 @@ export const zh: Words = {
     empty: '请选择序列',
     noSeries: '此检查没有序列。',
     image: '图像',
+    frame: '帧',
     slice: '位置',
     thickness: '层厚',
     zoom: '缩放',

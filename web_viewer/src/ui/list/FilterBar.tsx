@@ -46,7 +46,12 @@ function SearchBox({ value, onChange }: { value: string; onChange: (value: strin
         autoComplete="off"
       />
       {typed && (
-        <button type="button" className="icon-button" aria-label={t('list.clear')} onClick={() => setTyped('')}>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={t('list.clear')}
+          onClick={() => setTyped('')}
+        >
           <Icon name="close" size={16} />
         </button>
       )}
@@ -54,7 +59,13 @@ function SearchBox({ value, onChange }: { value: string; onChange: (value: strin
   )
 }
 
-function Modalities({ chosen, onChange }: { chosen: string[]; onChange: (next: string[]) => void }): ReactElement {
+function Modalities({
+  chosen,
+  onChange,
+}: {
+  chosen: string[]
+  onChange: (next: string[]) => void
+}): ReactElement {
   const { t } = useTranslation()
   const toggle = (one: string) =>
     onChange(chosen.includes(one) ? chosen.filter(other => other !== one) : [...chosen, one])
@@ -62,7 +73,13 @@ function Modalities({ chosen, onChange }: { chosen: string[]; onChange: (next: s
     <fieldset className="chips">
       <legend className="visually-hidden">{t('list.modality')}</legend>
       {MODALITIES.map(one => (
-        <button key={one} type="button" className="chip" aria-pressed={chosen.includes(one)} onClick={() => toggle(one)}>
+        <button
+          key={one}
+          type="button"
+          className="chip"
+          aria-pressed={chosen.includes(one)}
+          onClick={() => toggle(one)}
+        >
           {one}
         </button>
       ))}
@@ -83,7 +100,13 @@ function Dates({ search, onChange }: Pick<Props, 'search' | 'onChange'>): ReactE
             key={name}
             type="button"
             aria-pressed={current === name}
-            onClick={() => onChange({ date: name === 'all' ? undefined : name, from: undefined, to: undefined } as ListSearch)}
+            onClick={() =>
+              onChange({
+                date: name === 'all' ? undefined : name,
+                from: undefined,
+                to: undefined,
+              } as ListSearch)
+            }
           >
             {t(`list.${name}`)}
           </button>

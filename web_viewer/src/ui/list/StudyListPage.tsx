@@ -7,8 +7,8 @@ import { LanguageSwitch } from '../LanguageSwitch'
 import { signOut } from '../signOut'
 import { FilterBar } from './FilterBar'
 import { filterOf, isNarrowed, type ListSearch, tidied } from './filter'
-import { EmptyState, ErrorState, NothingMatches, Skeleton } from './states'
 import { StudyTable } from './StudyTable'
+import { EmptyState, ErrorState, NothingMatches, Skeleton } from './states'
 
 function Header(): ReactElement {
   const { t } = useTranslation()
@@ -65,7 +65,9 @@ export function StudyListPage(): ReactElement {
         {list.error && <ErrorState error={list.error} onRetry={list.retry} inline={studies.length > 0} />}
         {list.loading && <Skeleton />}
         {studies.length > 0 && <StudyTable list={list} onOpen={open} />}
-        {!list.loading && !list.error && studies.length === 0 &&
+        {!list.loading &&
+          !list.error &&
+          studies.length === 0 &&
           (isNarrowed(search) ? <NothingMatches onClear={clear} /> : <EmptyState />)}
       </main>
     </div>

@@ -25,13 +25,19 @@ function Badges({ modalities }: { modalities: string[] }): ReactElement {
   )
 }
 
-export const StudyRow = memo(function StudyRow({ study, index, tabbable, isNew, onOpen, onFocus }: Props): ReactElement {
+export const StudyRow = memo(function StudyRow({
+  study,
+  index,
+  tabbable,
+  isNew,
+  onOpen,
+  onFocus,
+}: Props): ReactElement {
   const { t } = useTranslation()
   const name = nameLines(study)
   const sex = sexText(study.sex, t)
   const years = ageText(study.birth_date, study.study_date, t)
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the grid around it handles the keys of all rows
     <div
       role="row"
       className={isNew ? 'row new' : 'row'}

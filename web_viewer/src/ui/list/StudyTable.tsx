@@ -8,7 +8,17 @@ import { StudyRow } from './StudyRow'
 const ROW_PX = 56
 const CARD_PX = 124
 const AHEAD = 12
-const COLUMNS = ['patient', 'patientId', 'sexAge', 'studyTime', 'modality', 'description', 'accession', 'counts', 'facility'] as const
+const COLUMNS = [
+  'patient',
+  'patientId',
+  'sexAge',
+  'studyTime',
+  'modality',
+  'description',
+  'accession',
+  'counts',
+  'facility',
+] as const
 const CLASS = ['name', 'id', 'sex', 'time', 'mod', 'desc', 'acc', 'count', 'fac']
 
 /** Which studies came while the page was open: their rows are marked for a moment. */
@@ -23,7 +33,13 @@ function useArrivals(list: StudyList): Set<string> {
   )
 }
 
-export function StudyTable({ list, onOpen }: { list: StudyList; onOpen: (studyUid: string) => void }): ReactElement {
+export function StudyTable({
+  list,
+  onOpen,
+}: {
+  list: StudyList
+  onOpen: (studyUid: string) => void
+}): ReactElement {
   const { t } = useTranslation()
   const { studies, hasMore, loadMore, loadingMore } = list
   const cards = useMedia('(max-width: 760px)')
@@ -53,7 +69,9 @@ export function StudyTable({ list, onOpen }: { list: StudyList; onOpen: (studyUi
     const index = Math.min(Math.max(to, 0), studies.length - 1)
     setActive(index)
     rows.scrollToIndex(index, { align: 'auto' })
-    requestAnimationFrame(() => body.current?.querySelector<HTMLElement>(`[data-index="${index}"]`)?.focus({ preventScroll: true }))
+    requestAnimationFrame(() =>
+      body.current?.querySelector<HTMLElement>(`[data-index="${index}"]`)?.focus({ preventScroll: true }),
+    )
   }
 
   function onKey(event: KeyboardEvent): void {
@@ -77,8 +95,13 @@ export function StudyTable({ list, onOpen }: { list: StudyList; onOpen: (studyUi
   }
 
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a virtualised list keeps only its visible rows, which <table> cannot lay out
-    <div role="grid" className="table" aria-rowcount={hasMore ? -1 : studies.length + 1} aria-label={t('list.title')} onKeyDown={onKey}>
+    <div
+      role="grid"
+      className="table"
+      aria-rowcount={hasMore ? -1 : studies.length + 1}
+      aria-label={t('list.title')}
+      onKeyDown={onKey}
+    >
       <div role="row" className="head" aria-rowindex={1}>
         <span role="columnheader" className="c-thumb" />
         {COLUMNS.map((column, index) => (
@@ -92,7 +115,11 @@ export function StudyTable({ list, onOpen }: { list: StudyList; onOpen: (studyUi
           const study = studies[index]
           if (!study) return null
           return (
-            <div key={key} className="slot" style={{ height: size, transform: `translateY(${start - top}px)` }}>
+            <div
+              key={key}
+              className="slot"
+              style={{ height: size, transform: `translateY(${start - top}px)` }}
+            >
               <StudyRow
                 study={study}
                 index={index}

@@ -2,7 +2,7 @@ import { type DragEvent, type ReactElement, useEffect, useRef, useState, useSync
 import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
 import type { Item } from '../../data/items'
-import { renderingEngine } from '../../render/cornerstone'
+import { watchSize } from '../../render/resize'
 import { StackView } from '../../render/stackView'
 import { EMPTY } from '../../render/viewState'
 import { attachScroll } from '../../tools/scroll'
@@ -19,7 +19,11 @@ const nothing = (): (() => void) => () => {}
 const empty = () => EMPTY
 
 /** Makes the viewport of a cell and takes it down again. */
-function useStackView(index: number, tool: ToolName, onRegister: (cell: number, view: StackView | null) => void) {
+function useStackView(
+  index: number,
+  tool: ToolName,
+  onRegister: (cell: number, view: StackView | null) => void,
+) {
   const box = useRef<HTMLDivElement>(null)
   const [view, setView] = useState<StackView | null>(null)
   const latest = useRef({ tool, onRegister })
@@ -30,17 +34,11 @@ function useStackView(index: number, tool: ToolName, onRegister: (cell: number, 
     const made = new StackView(`cell-${index}`, element)
     addViewport(made.id)
     const detach = attachScroll(made, () => latest.current.tool)
-    let frame = 0
-    const observer = new ResizeObserver(() => {
-      cancelAnimationFrame(frame)
-      frame = requestAnimationFrame(() => renderingEngine().resize(true, true))
-    })
-    observer.observe(element)
+    const unwatch = watchSize(made)
     latest.current.onRegister(index, made)
     setView(made)
     return () => {
-      cancelAnimationFrame(frame)
-      observer.disconnect()
+      unwatch()
       detach()
       latest.current.onRegister(index, null)
       removeViewport(made.id)

@@ -5,7 +5,13 @@ import { describeError, errorDetail } from '../describe'
 import { Icon } from '../icons'
 
 /** Over the picture: that it is still coming, or why it does not come. */
-export function CellStatus({ state, onRetry }: { state: ViewState; onRetry: () => void }): ReactElement | null {
+export function CellStatus({
+  state,
+  onRetry,
+}: {
+  state: ViewState
+  onRetry: () => void
+}): ReactElement | null {
   const { t } = useTranslation()
   const index = state.target + 1
   if (state.phase === 'failed' && state.error) {

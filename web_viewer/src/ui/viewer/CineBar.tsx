@@ -51,7 +51,12 @@ export function CineBar({ view, state, prominent }: Props): ReactElement {
       <span className="cine-index">
         {(state.shown ?? state.target) + 1} / {count}
       </span>
-      <button type="button" className="tool small" title={t('viewer.slower')} onClick={() => change(Math.round(fps) - 1)}>
+      <button
+        type="button"
+        className="tool small"
+        title={t('viewer.slower')}
+        onClick={() => change(Math.round(fps) - 1)}
+      >
         <Icon name="slower" size={16} />
       </button>
       <label className="cine-fps">
@@ -66,11 +71,21 @@ export function CineBar({ view, state, prominent }: Props): ReactElement {
         />
         {t('viewer.fps')}
       </label>
-      <button type="button" className="tool small" title={t('viewer.faster')} onClick={() => change(Math.round(fps) + 1)}>
+      <button
+        type="button"
+        className="tool small"
+        title={t('viewer.faster')}
+        onClick={() => change(Math.round(fps) + 1)}
+      >
         <Icon name="faster" size={16} />
       </button>
       {prominent && cine && (
-        <button type="button" className="cine-note" onClick={() => view.setSpeed(1)} title={`${fixed(cine.fps, 1)} ${t('viewer.fps')}`}>
+        <button
+          type="button"
+          className="cine-note"
+          onClick={() => view.setSpeed(1)}
+          title={`${fixed(cine.fps, 1)} ${t('viewer.fps')}`}
+        >
           {state.buffering ? t('viewer.buffering') : t(cine.recorded ? 'viewer.recorded' : 'viewer.assumed')}
         </button>
       )}

@@ -50,7 +50,10 @@ export function DocumentPane({ item }: { item: Item }): ReactElement {
       <h2>{title}</h2>
       {series.description && <p className="document-name">{series.description}</p>}
       {pdf ? (
-        <Pdf path={instancePath(pdf.studyUid, pdf.seriesUid, pdf.sopUid)} name={series.description ?? 'document'} />
+        <Pdf
+          path={instancePath(pdf.studyUid, pdf.seriesUid, pdf.sopUid)}
+          name={series.description ?? 'document'}
+        />
       ) : (
         <p>{t('documents.text')}</p>
       )}

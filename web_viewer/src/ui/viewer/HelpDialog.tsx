@@ -13,7 +13,12 @@ export function HelpDialog({ onClose }: { onClose: () => void }): ReactElement {
     ['Home End', t('help.ends')],
     ['Space', t('help.play')],
     ['[ ]', t('help.series')],
-    ['S W Z P L', [t('tools.scroll'), t('tools.windowLevel'), t('tools.zoom'), t('tools.pan'), t('tools.length')].join(' · ')],
+    [
+      'S W Z P L',
+      [t('tools.scroll'), t('tools.windowLevel'), t('tools.zoom'), t('tools.pan'), t('tools.length')].join(
+        ' · ',
+      ),
+    ],
     ['R I', [t('tools.reset'), t('tools.invert')].join(' · ')],
     ['Delete', t('help.deleteAll')],
   ]
@@ -39,7 +44,10 @@ export function HelpDialog({ onClose }: { onClose: () => void }): ReactElement {
           <Table caption={`${t('help.mouse')} · ${t('help.touch')}`} rows={mouse} />
           <Table
             caption={t('help.presets')}
-            rows={CT_PRESETS.map(({ key, name, width, center }) => [key, `${t(`presets.${name}`)}  ${width} / ${center}`])}
+            rows={CT_PRESETS.map(({ key, name, width, center }) => [
+              key,
+              `${t(`presets.${name}`)}  ${width} / ${center}`,
+            ])}
           />
         </div>
       </div>

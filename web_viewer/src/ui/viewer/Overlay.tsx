@@ -26,7 +26,10 @@ export function Overlay({ state, manifest }: { state: ViewState; manifest: Manif
   const { dataset, shownRef, item, shown } = state
   if (!dataset || !shownRef || !item || shown === null || state.phase === 'failed') return null
   const name = personName(dataset, TAG.patientName)
-  const { main, second } = nameLines({ patient_name: name.alphabetic, patient_name_ideographic: name.ideographic })
+  const { main, second } = nameLines({
+    patient_name: name.alphabetic,
+    patient_name_ideographic: name.ideographic,
+  })
   const born = daText(text(dataset, TAG.birthDate))
   const age = ageText(born, manifest.study_date, t)
   const sex = sexText(text(dataset, TAG.sex), t)
@@ -51,13 +54,15 @@ export function Overlay({ state, manifest }: { state: ViewState; manifest: Manif
           text(dataset, TAG.institution) ?? manifest.facility?.name,
           [daText(text(dataset, TAG.studyDate)), manifest.study_time?.slice(0, 5)].filter(Boolean).join(' '),
           text(dataset, TAG.studyDescription),
-          [number(dataset, TAG.seriesNumber), text(dataset, TAG.seriesDescription)].filter(part => part !== null).join(' · '),
+          [number(dataset, TAG.seriesNumber), text(dataset, TAG.seriesDescription)]
+            .filter(part => part !== null)
+            .join(' · '),
         ]}
       />
       <Corner
         at="bottom-left"
         lines={[
-          `${t('viewer.image')} ${shown + 1} / ${item.frames.length}`,
+          `${t(item.kind === 'loop' ? 'viewer.frame' : 'viewer.image')} ${shown + 1} / ${item.frames.length}`,
           sized(t('viewer.slice'), location),
           sized(t('viewer.thickness'), sliceThickness(dataset, frame)),
         ]}

@@ -17,7 +17,9 @@ export function PresetMenu({ disabled, onChoose }: Props): ReactElement {
   function toggle(): void {
     const box = button.current?.getBoundingClientRect()
     // Fixed to the window: the toolbar scrolls sideways on a phone and would cut the menu off.
-    setPlace(old => (old || !box ? null : { top: box.bottom + 6, left: Math.min(box.left, innerWidth - 240) }))
+    setPlace(old =>
+      old || !box ? null : { top: box.bottom + 6, left: Math.min(box.left, innerWidth - 240) },
+    )
   }
 
   useEffect(() => {

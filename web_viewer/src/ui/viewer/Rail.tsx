@@ -16,7 +16,9 @@ const Entry = memo(function Entry({ item, chosen, onChoose }: EntryProps): React
   const { t } = useTranslation()
   const { series, kind, frames } = item
   const unit = kind === 'document' ? 'objects' : kind === 'loop' ? 'frames' : 'images'
-  const title = series.description ?? (series.number === null ? series.modality : t('viewer.seriesNumber', { number: series.number }))
+  const title =
+    series.description ??
+    (series.number === null ? series.modality : t('viewer.seriesNumber', { number: series.number }))
   return (
     <li>
       <button
@@ -44,7 +46,9 @@ const Entry = memo(function Entry({ item, chosen, onChoose }: EntryProps): React
           <span className="series-number">
             {series.number !== null && <b>{series.number}</b>}
             <span className={`badge badge-${series.modality}`}>{series.modality}</span>
-            {item.part !== null && <small>{t(kind === 'loop' ? 'viewer.loop' : 'viewer.part', { part: item.part })}</small>}
+            {item.part !== null && (
+              <small>{t(kind === 'loop' ? 'viewer.loop' : 'viewer.part', { part: item.part })}</small>
+            )}
           </span>
           <span className="series-title">{title}</span>
         </span>

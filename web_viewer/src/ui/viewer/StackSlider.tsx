@@ -57,7 +57,10 @@ export function StackSlider({ view, state }: { view: StackView; state: ViewState
       onPointerMove={seek}
     >
       <canvas ref={canvas} className="stack-marks" />
-      <span className="stack-thumb" style={{ top: `${((state.target + 0.5) / Math.max(count, 1)) * 100}%` }} />
+      <span
+        className="stack-thumb"
+        style={{ top: `${((state.target + 0.5) / Math.max(count, 1)) * 100}%` }}
+      />
     </div>
   )
 }

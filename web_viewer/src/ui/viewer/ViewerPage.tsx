@@ -11,7 +11,13 @@ import { Loading } from '../Loading'
 import { BackLink } from './BackLink'
 import { Workspace } from './Workspace'
 import '../styles/viewer.css'
+import '../styles/menu.css'
+import '../styles/rail.css'
+import '../styles/help.css'
 import '../styles/viewport.css'
+import '../styles/cellStatus.css'
+import '../styles/cine.css'
+import '../styles/viewerPhone.css'
 
 export { forgetImages } from '../../render/cornerstone'
 

@@ -43,7 +43,11 @@ export function Workspace({ manifest, items, openedAt }: Props): ReactElement {
       <header className="viewer-bar">
         <BackLink />
         <PatientLine manifest={manifest} />
-        <Toolbar space={space} isCt={activeItem?.series.modality === 'CT'} hasPicture={activeItem?.kind !== 'document'} />
+        <Toolbar
+          space={space}
+          isCt={activeItem?.series.modality === 'CT'}
+          hasPicture={activeItem?.kind !== 'document'}
+        />
       </header>
       <div className="viewer-body">
         <Rail items={items} chosen={activeItem} onChoose={item => space.place(item)} />

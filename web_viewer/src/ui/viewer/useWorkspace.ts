@@ -44,7 +44,10 @@ export function useWorkspace(items: Item[], openedAt: number): Workspace {
 
   const place = useCallback(
     (item: Item, cell = active) => {
-      setCells(old => old.map((placed, index) => (index === cell ? { item, openedAt: performance.now() } : placed)))
+      setCells(old => {
+        if (old[cell]?.item === item) return old
+        return old.map((placed, index) => (index === cell ? { item, openedAt: performance.now() } : placed))
+      })
       setActive(cell)
     },
     [active],

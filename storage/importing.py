@@ -1,0 +1,202 @@
+"""Import: files, folders and ZIPs go the same way as what a modality sends. Resumable: a journal knows what is done."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from pacs.encoded import EncodedError, read_file_meta, read_head, read_instance
+from pacs.errors import TongyingError, TooLarge
+from storage.archive import Archive
+from storage.contents import sop_of
+from storage.hints import CeleryHints
+from storage.packnames import new_pack_id
+from storage.records import Origin
+from storage.shipping import Shipper
+from storage.spool import Reception, Spool
+
+HEAD_BYTES = 64 * 1024  # enough for a preamble and a file meta group
+CHUNK_BYTES = 1024 * 1024
+ZIP_RATIO_MAX = 200  # more is a bomb, not a picture
+SKIPPED_NAMES = frozenset({"DICOMDIR"})  # an index of the folder, whose files are imported themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to import: a file, or a member of a ZIP."""
+
+    name: str  # what the journal and messages call it
+    path: Path
+    member: str | None
+    size: int
+    changed_ns: int
+
+    @property
+    def key(self) -> str:
+        """Changes when the file does."""
+        return f"{self.size}\t{self.changed_ns}\t{self.name}"
+
+
+@dataclass
+class Imported:
+    """What came of an import."""
+
+    stored: int = 0
+    already: int = 0
+    ignored: int = 0  # no DICOM
+    failed: list[str] = field(default_factory=list)
+
+
+def find(paths: list[Path]) -> Iterator[Source]:
+    """All that may be DICOM under these paths; links are not followed out of a folder."""
+    for path in paths:
+        if path.is_dir():
+            for folder, names, files in os.walk(path):
+                names.sort()
+                for file in sorted(files):
+                    yield from _sources(Path(folder) / file)
+        else:
+            yield from _sources(path)
+
+
+def _sources(path: Path) -> Iterator[Source]:
+    if path.name.upper() in SKIPPED_NAMES or not path.is_file():
+        return
+    stat = path.stat()
+    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if not info.is_dir() and Path(info.filename).name.upper() not in SKIPPED_NAMES:
+                    name = f"{path}!{info.filename}"
+                    yield Source(name, path, info.filename, info.file_size, stat.st_mtime_ns)
+    else:
+        yield Source(str(path), path, None, stat.st_size, stat.st_mtime_ns)
+
+
+class Importer:
+    """Takes sources in through a spool of its own. Use as a context."""
+
+    def __init__(self, archive: Archive, facility: str, journal: Path) -> None:
+        settings = archive.settings
+        self._origin = Origin(facility, "IMPORT", settings.ae_title, "import")
+        self._shipper = Shipper(archive, CeleryHints(settings))
+        self._spool = Spool(settings.spool / f"import-{new_pack_id().hex}", settings, self._shipper.submit)
+        self._journal = _Journal(journal)
+        self._reception: Reception = self._spool.reception()
+        self.result = Imported()
+
+    def __enter__(self) -> Importer:
+        self._shipper.start()
+        self._spool.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._reception.discard()
+        self._spool.close()
+        self._shipper.close(timeout_seconds=600)
+        self._journal.close()
+
+    def take(self, source: Source) -> None:
+        """Import one source, or note why not. Raises OutOfResources when the disk is low."""
+        if source.key in self._journal:
+            self.result.already += 1
+            return
+        try:
+            with _open(source) as file:
+                stored = self._store(file)
+        except (
+            EncodedError,
+            TooLarge,
+            zipfile.BadZipFile,
+            OSError,
+            KeyError,
+            ValueError,
+            RuntimeError,
+        ) as error:
+            self.result.failed.append(f"{source.name}: {_said(error)}")
+            return
+        if stored:
+            self.result.stored += 1
+            self._journal.add(source.key)
+        else:
+            self.result.ignored += 1
+
+    def _store(self, file: IO[bytes]) -> bool:
+        head = file.read(HEAD_BYTES)
+        if not _may_be_dicom(head):
+            return False
+        sop_class, sop_instance, syntax, offset = _identity(head)
+        self._reception.begin(self._origin, sop_class, sop_instance, syntax)
+        self._put(head[offset:])
+        while chunk := file.read(CHUNK_BYTES):
+            self._put(chunk)
+        self._reception.commit()
+        return True
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self._reception.room(len(data))[:] = data
+            self._reception.took(len(data))
+
+
+def _identity(head: bytes) -> tuple[str, str, str, int]:
+    """SOP Class and Instance UID, transfer syntax, and where the data set begins: from the file meta group, or for
+    files from before Part 10 from the data set itself."""
+    meta = read_file_meta(head)
+    if 0x00020002 in meta and 0x00020003 in meta:
+        begin = read_head(head)
+        return meta[0x00020002], meta[0x00020003], begin.transfer_syntax, begin.dataset_offset
+    instance = read_instance(head)
+    sop_instance, sop_class = sop_of(instance.attributes)
+    return sop_class, sop_instance, instance.transfer_syntax, instance.dataset_offset
+
+
+def _may_be_dicom(head: bytes) -> bool:
+    """With the prefix of PS3.10 7.1, or without it beginning with a low group."""
+    if head[128:132] == b"DICM":
+        return True
+    return len(head) > 16 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[3] == 0
+
+
+def _open(source: Source) -> IO[bytes]:
+    if source.member is None:
+        return source.path.open("rb")
+    info = zipfile.ZipFile(source.path).getinfo(source.member)
+    if info.file_size > ZIP_RATIO_MAX * max(info.compress_size, 1) + CHUNK_BYTES:
+        raise TooLarge("it is compressed beyond belief")
+    return zipfile.ZipFile(source.path).open(info)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, TongyingError) else f"cannot be read ({type(error).__name__})"
+
+
+class _Journal:
+    """Names of what is stored, one a line, written after each is durable."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = (
+            path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.exists() else []
+        )
+        self._known = set(known)
+        self._file = path.open("a", encoding="utf-8", errors="surrogateescape")
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._known
+
+    def add(self, key: str) -> None:
+        if "\n" not in key:
+            self._known.add(key)
+            self._file.write(key + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,43 @@
+"""Fixtures: one running server for each test process, shared by the tests that only add to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_temporary_names() -> None:
+    socket.setdefaulttimeout(60)
+
+
+@pytest.fixture(scope="session")
+def workspace() -> Iterator[Path]:
+    """A short path: Unix sockets allow 107 characters, which pytest's own folders exceed."""
+    with tempfile.TemporaryDirectory(prefix="ty-", dir=os.environ.get("TONGYING_TEST_DIR", "/tmp")) as folder:
+        path = Path(folder)
+        path.chmod(0o755)  # the embedded PostgreSQL runs as a user of its own when we are root
+        yield path
+
+
+@pytest.fixture(scope="session")
+def server(workspace: Path) -> Iterator[Server]:
+    """A running server; tests add studies with UIDs of their own and must not count on being alone."""
+    running = Server(workspace / "server").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_server(workspace: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server for one test alone, empty."""
+    running = Server(workspace / f"own-{abs(hash(request.node.nodeid)) % 10**8}").start()
+    yield running
+    running.remove()

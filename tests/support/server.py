@@ -1,0 +1,142 @@
+"""The product as its users run it: `tongying up` as a process, with a data directory and ports of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+TONGYING = ROOT / ".venv" / "bin" / "tongying"
+PASSWORD = "a test's own password"
+START_SECONDS, STOP_SECONDS = 90, 60
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(check: Callable[[], Any], seconds: float = 30, what: str = "") -> Any:
+    """What `check` returns once it is true; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what or check}")
+        time.sleep(0.05)
+
+
+@dataclass
+class Server:
+    """One running `tongying up`."""
+
+    data: Path
+    extra: dict[str, str] = field(default_factory=dict)
+    http_port: int = field(default_factory=free_port)
+    dicom_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    _client: httpx.Client | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def log(self) -> Path:
+        return self.data.parent / f"{self.data.name}.log"
+
+    def environment(self) -> dict[str, str]:
+        """For the server, and for the command line beside it."""
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TONGYING_")},
+            "TONGYING_DATA": str(self.data),
+            "TONGYING_HTTP_PORT": str(self.http_port),
+            "TONGYING_DICOM_PORT": str(self.dicom_port),
+            "TONGYING_ADMIN_PASSWORD": PASSWORD,
+            "TONGYING_WEB_DIST": str(ROOT / "web_viewer" / "dist"),
+            **self.extra,
+        }
+
+    def start(self) -> Server:
+        self.data.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(TONGYING), "up"], env=self.environment(), stdout=log, stderr=log, cwd=self.data.parent
+            )
+        eventually(self._ready, START_SECONDS, f"the server is up; its log:\n{self.tail()}")
+        return self
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the server ended: {self.tail()}"
+        try:
+            socket.create_connection(("127.0.0.1", self.dicom_port), 1).close()
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except (OSError, httpx.HTTPError):
+            return False
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+
+    def stop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(STOP_SECONDS)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    @property
+    def client(self) -> httpx.Client:
+        """Signed in."""
+        if self._client is None:
+            form = {"username": "admin", "password": PASSWORD}
+            token = httpx.post(f"{self.url}/api/auth/token", data=form, timeout=10).raise_for_status().json()
+            bearer = {"Authorization": f"Bearer {token['access_token']}"}
+            self._client = httpx.Client(base_url=self.url, headers=bearer, timeout=60)
+        return self._client
+
+    def get(self, path: str, **params: Any) -> Any:
+        """JSON from the API."""
+        return self.client.get(path, params=params).raise_for_status().json()
+
+    def wait_indexed(self, instances: int, seconds: float = 60) -> None:
+        """Until all studies together have this many instances."""
+        eventually(
+            lambda: self.count() >= instances, seconds, f"{instances} instances, there are {self.count()}"
+        )
+
+    def count(self) -> int:
+        """Instances in all studies."""
+        total, cursor = 0, ""
+        while True:
+            page = self.get("/api/studies", limit=200, cursor=cursor)
+            total += sum(s["instance_count"] for s in page["studies"])
+            cursor = page["next_cursor"]
+            if not cursor:
+                return total
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`tongying …` beside the running server."""
+        return subprocess.run(
+            [str(TONGYING), *arguments], env=self.environment(), capture_output=True, text=True, check=check,
+            timeout=300,
+        )  # fmt: skip

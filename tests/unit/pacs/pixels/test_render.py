@@ -1,0 +1,295 @@
+"""The way from stored values to display values (PS3.3 C.11, C.7.6.3): numbers against pydicom's and by hand."""
+
+import warnings
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import FileDataset
+from pydicom.pixels.processing import (
+    apply_color_lut,
+    apply_modality_lut,
+    apply_voi,
+    apply_windowing,
+    convert_color_space,
+)
+from pydicom.pixels.utils import pixel_array
+
+from pacs.pixels import _json, colour
+from pacs.pixels.decode import decode_frame
+from pacs.pixels.description import Frame, PixelDescription, PixelError, describe
+from pacs.pixels.frames import frames_of
+from pacs.pixels.lut import lut_of, segmented_lut_of
+from pacs.pixels.render import modality, render, render_frame
+from pacs.pixels.window import Window
+
+from .samples import EXPLICIT, grey, inline, packaged, photo
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, on its own test files
+
+
+def shown(values: Any, **elements: Any) -> list[Any]:
+    """A one-row 16 bit frame rendered with the given elements."""
+    stored = np.array([values], np.int64).astype(np.uint16)
+    return list(render_frame(grey(1, len(values), **elements), stored.tobytes(), EXPLICIT)[0].tolist())
+
+
+def rendered(dataset: FileDataset, index: int = 0, window: Window | None = None) -> NDArray[np.uint8]:
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    return render_frame(_json.from_dataset(dataset), frames_of(dataset)[index], syntax, index, window)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CT_small.dcm",
+        "J2K_pixelrep_mismatch.dcm",
+        "MR2_UNCR.dcm",
+        "693_J2KR.dcm",
+        "bad_sequence.dcm",
+        "RG1_UNCR.dcm",
+    ],
+)
+def test_modality_and_window_as_pydicom(name: str) -> None:
+    dataset = packaged(name)
+    stored = pixel_array(dataset, index=0, raw=True)
+    values = apply_modality_lut(stored, dataset)
+    np.testing.assert_allclose(modality(_json.from_dataset(dataset))(stored), values)
+    if "WindowCenter" not in dataset:
+        return
+    out = apply_windowing(values, dataset)
+    span = 2.0**dataset.BitsStored - 1
+    low = -(2.0 ** (dataset.BitsStored - 1)) if dataset.PixelRepresentation else 0.0
+    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    expected = (out - (low * slope + intercept)) / (span * slope) * 255
+    expected = 255 - expected if dataset.PhotometricInterpretation == "MONOCHROME1" else expected
+    padded = stored == dataset.get("PixelPaddingValue")
+    found = rendered(dataset)
+    assert np.abs(found - expected)[~padded].max() <= 0.5 + 1e-6
+    assert (found[padded] == 0).all()
+
+
+def test_modality_lut_as_pydicom() -> None:
+    dataset = packaged("mlut_18.dcm")
+    stored = pixel_array(dataset, raw=True)
+    expected = apply_modality_lut(stored, dataset)
+    assert np.array_equal(modality(_json.from_dataset(dataset))(stored), expected)
+
+
+def test_voi_lut_as_pydicom() -> None:
+    dataset = packaged("vlut_04.dcm")
+    expected = apply_voi(pixel_array(dataset, raw=True), dataset)
+    white = 2 ** dataset.VOILUTSequence[0].LUTDescriptor[2] - 1
+    assert np.abs(rendered(dataset) - expected / white * 255).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    "name", ["OBXXXX1A.dcm", "OBXXXX1A_expb.dcm", "examples_palette.dcm", "gdcm-US-ALOKA-16.dcm"]
+)
+def test_palettes_as_pydicom(name: str) -> None:
+    dataset = packaged(name)
+    expected = apply_color_lut(pixel_array(dataset, index=0, raw=True), dataset)
+    expected = expected >> 8 if expected.dtype.itemsize == 2 and expected.max() > 255 else expected
+    assert np.array_equal(rendered(dataset), expected)
+
+
+def test_a_palette_in_segments() -> None:
+    """The three kinds of segments: discrete, linear, and an indirect copy of both (PS3.3 C.7.9.2)."""
+    words = [0, 2, 10, 20, 1, 4, 60, 2, 2, 0, 0]
+    item = {
+        "00281101": {"vr": "US", "Value": [12, 5, 16]},
+        "00281221": inline(np.array(words, "<u2").tobytes()),
+    }
+    lut = segmented_lut_of(item, "00281101", "00281221")
+    assert (lut.first, lut.entries.tolist()) == (5, [10, 20, 30, 40, 50, 60] * 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], [0, 9, 1], [1, 3, 9], [2, 1, 0, 0], [3, 1, 1], [0, 1, 5, 2, 65_535, 0, 0], [0, 1, 5, 2, 9, 3, 0]],
+)
+def test_broken_segments_are_refused(words: list[int]) -> None:
+    item = {
+        "00281101": {"vr": "US", "Value": [0, 0, 16]},
+        "00281221": inline(np.array(words, "<u2").tobytes()),
+    }
+    with pytest.raises(PixelError, match="segments"):
+        segmented_lut_of(item, "00281101", "00281221")
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL", "YBR_FULL_422"])
+def test_ybr_as_pydicom(photometric: str) -> None:
+    array = np.random.default_rng(3).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    found = colour.to_rgb(array, photometric, 8).astype(int)
+    assert np.abs(found - convert_color_space(array, "YBR_FULL", "RGB")).max() <= 1
+
+
+def test_partial_ybr_stretches() -> None:
+    array = np.array([[[16, 128, 128], [235, 128, 128], [81, 90, 240]]], np.uint8)
+    assert colour.to_rgb(array, "YBR_PARTIAL_420", 8)[0].tolist() == [[0, 0, 0], [255, 255, 255], [254, 0, 0]]
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, "u1"), (12, "u2"), (16, "u2"), (32, "u4")])
+def test_deep_colours_keep_their_high_bits(bits: int, kind: str) -> None:
+    array = (photo().astype(np.uint64) << (bits - 8)).astype(kind)
+    assert np.array_equal(colour.to_rgb(array, "RGB", bits), photo())
+
+
+@pytest.mark.parametrize("subsampling", ["444", "422", "420"])
+def test_jpeg_colours_are_rgb_whatever_the_tag(subsampling: str) -> None:
+    encoded = bytes(imagecodecs.jpeg8_encode(photo(), 95, subsampling=subsampling))
+    for photometric in ("YBR_FULL_422", "YBR_FULL", "RGB"):
+        attributes = _json.from_dataset(packaged("SC_rgb.dcm"))
+        attributes["00280004"] = {"vr": "CS", "Value": [photometric]}
+        attributes["00280010"]["Value"], attributes["00280011"]["Value"] = [48], [64]
+        found = render_frame(attributes, encoded, "1.2.840.10008.1.2.4.50")
+        assert np.abs(found.astype(int) - photo()).mean() < 4
+
+
+def test_jpeg_untransformed_rgb_stays() -> None:
+    encoded = bytes(imagecodecs.jpeg8_encode(photo(), 95, colorspace="RGB", outcolorspace="RGB"))
+    description = PixelDescription(48, 64, 3, 8, 8, 7, photometric="RGB")
+    frame = decode_frame(description, encoded, "1.2.840.10008.1.2.4.50")
+    assert frame.photometric == "RGB"
+    assert np.abs(frame.array.astype(int) - photo()).mean() < 4
+
+
+def test_monochrome1_is_turned_once() -> None:
+    assert shown([0, 5, 10]) == [0, 128, 255]
+    assert shown([0, 5, 10], x00280004="MONOCHROME1") == [255, 127, 0]
+    assert shown([0, 5, 10], x20500020="INVERSE") == [255, 127, 0]
+    assert shown([0, 5, 10], x00280004="MONOCHROME1", x20500020="INVERSE") == [255, 127, 0]
+
+
+def test_a_given_window_replaces_the_instances_own() -> None:
+    own = {"x00281050": [1_000], "x00281051": [10]}
+    assert shown([0, 5, 10], **own) == [0, 0, 0]
+    stored = np.array([[0, 5, 10]], np.uint16)
+    found = render_frame(grey(1, 3, **own), stored.tobytes(), EXPLICIT, window=Window(5, 10, "LINEAR_EXACT"))
+    assert found.tolist() == [[0, 128, 255]]
+
+
+def test_padding_is_black_and_does_not_count() -> None:
+    assert shown([65_535, 0, 10], x00280120=65_535) == [0, 0, 255]
+    assert shown([65_535, 65_530, 0, 10], x00280120=65_535, x00280121=65_530) == [0, 0, 0, 255]
+    assert shown([63_536, 0, 10], x00280120=-2_000, x00280103=1) == [0, 0, 255]
+    assert shown([63_536, 0, 10], x00280120=63_536, x00280103=1) == [0, 0, 255]
+    assert shown([0, 5, 10], x00280120=0, x00280004="MONOCHROME1") == [0, 255, 0]
+    assert shown([7, 7], x00280120=7) == [0, 0]
+
+
+def test_frames_of_one_value_and_of_bits() -> None:
+    assert shown([7, 7]) == [0, 0]
+    bits = grey(1, 8, x00280100=1, x00280101=1, x00280102=0)
+    assert render_frame(bits, b"\xff", EXPLICIT).tolist() == [[255] * 8]
+    assert render_frame(bits, b"\x01", EXPLICIT).tolist() == [[255, *[0] * 7]]
+
+
+def test_ct_without_a_window_starts_at_air() -> None:
+    ct = {"x00080060": "CT", "x00281052": [-1_024], "x00281053": [1], "x00280103": 1}
+    assert shown([63_536, 0, 1_024, 2_048], **ct) == [0, 0, 128, 255]
+
+
+def test_broken_luts() -> None:
+    item = {"00283002": {"vr": "US", "Value": [4, 0, 8]}}
+    assert shown([0, 5, 10], x00283010=[item]) == [0, 128, 255]  # a view of many: the next one serves
+    with pytest.raises(PixelError, match="00283006"):
+        shown([0, 5, 10], x00283000=[item])  # values of another unit: none serves
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        inline(bytes([1, 2, 3, 4])),
+        inline(np.array([1, 2, 3, 4], "<u2").tobytes()),
+        {"vr": "US", "Value": [1, 2, 3, 4]},
+        {"vr": "US", "Value": [0x0201, 0x0403]},
+    ],
+)
+def test_lut_data_of_every_form(data: dict[str, Any]) -> None:
+    lut = lut_of({"00283002": {"vr": "SS", "Value": [4, 0xFFFF, 8]}, "00283006": data})
+    assert lut.apply(np.array([-9, -1, 0, 1, 2, 9])).tolist() == [1, 1, 2, 3, 4, 4]
+
+
+def test_logarithmic_angiography_keeps_stored_values() -> None:
+    xa = {"x00080016": "1.2.840.10008.5.1.4.1.1.12.1", "x00281053": [-1], "x00281052": [10]}
+    assert shown([0, 5, 10], x00281040="LOG", **xa) == [0, 128, 255]
+    assert shown([0, 5, 10], x00281040="LIN", **xa) == [255, 128, 0]
+
+
+def test_functional_groups_are_used() -> None:
+    dataset = packaged("emri_small.dcm")
+    assert not np.array_equal(rendered(dataset, 0), rendered(dataset, 9))
+
+
+def test_high_values_of_supplemental_palettes_are_coloured() -> None:
+    found = rendered(packaged("eCT_Supplemental.dcm"))
+    is_coloured = (found.max(axis=2) - found.min(axis=2)) > 40
+    assert found.ndim == 3
+    assert 0.1 < is_coloured.mean() < 0.9
+
+
+def test_float_frames_with_holes() -> None:
+    description = PixelDescription(1, 4, 1, 32, 32, 31, is_float=True)
+    array = np.array([[np.nan, -1.0, 0.0, 1.0]], np.float32)
+    frame = Frame(array, "MONOCHROME2")
+    assert render(frame, description, {}).tolist() == [[0, 0, 128, 255]]
+    padded = {"00280122": {"vr": "FL", "Value": [-1.0]}}
+    assert render(frame, description, padded).tolist() == [[0, 0, 0, 255]]
+
+
+def test_a_frame_that_is_not_there() -> None:
+    with pytest.raises(PixelError, match="no frame 2 of 1"):
+        render_frame(grey(), bytes(32), EXPLICIT, 1)
+
+
+@pytest.mark.parametrize("photometric", ["HSV", "CMYK", "ARGB"])
+def test_other_colours_are_refused(photometric: str) -> None:
+    with pytest.raises(PixelError, match=photometric):
+        colour.to_rgb(photo(), photometric, 8)
+    with pytest.raises(PixelError, match=photometric):
+        shown([0, 1], x00280004=photometric)
+
+
+def test_shutters_hide() -> None:
+    nine = {"x00181600": ["RECTANGULAR"], "x00181602": 2, "x00181604": 3, "x00181606": 2, "x00181608": 2}
+    assert _opening(nine) == ["....", ".##.", "....", "...."]
+    circle = {"x00181600": ["CIRCULAR"], "x00181610": [2, 2], "x00181612": 1}
+    assert _opening(circle) == [".#..", "###.", ".#..", "...."]
+    triangle = {"x00181600": ["POLYGONAL"], "x00181620": [1, 1, 1, 5, 5, 1]}
+    assert _opening(triangle) == ["####", "###.", "##..", "#..."]
+    assert _opening(nine | circle | {"x00181600": ["RECTANGULAR", "CIRCULAR"]}) == [
+        "....",
+        ".##.",
+        "....",
+        "....",
+    ]
+    everything = nine | {"x00181602": 90}
+    assert _opening(everything) == ["####"] * 4
+
+
+def test_a_shutter_has_the_brightness_it_asks_for() -> None:
+    shutter = {"x00181600": ["CIRCULAR"], "x00181610": [1, 1], "x00181612": 0, "x00181622": 0x80FF}
+    assert shown([5, 0, 10], **shutter) == [128, 128, 128]
+
+
+def _opening(elements: dict[str, Any]) -> list[str]:
+    ones = np.full((4, 4), 7, np.uint16)
+    found = render_frame(grey(**elements), ones.tobytes(), EXPLICIT, window=Window(0, 1))
+    return ["".join(".#"[int(value > 0)] for value in row) for row in found]
+
+
+def test_pydicom_agrees_that_both_forms_of_a_file_are_one() -> None:
+    """DICOM JSON made by pydicom itself gives the same picture as ours."""
+    for name in ("OBXXXX1A.dcm", "mlut_18.dcm", "CT_small.dcm", "emri_small.dcm"):
+        dataset = packaged(name)
+        encoded, syntax = frames_of(dataset)[0], str(dataset.file_meta.TransferSyntaxUID)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            del dataset.PixelData
+            theirs = dataset.to_json_dict()
+        ours = _json.from_dataset(dataset)
+        assert describe(theirs) == describe(ours)
+        assert np.array_equal(render_frame(theirs, encoded, syntax), render_frame(ours, encoded, syntax))
