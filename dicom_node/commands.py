@@ -43,7 +43,7 @@ class StoreRequest:
 
 
 def _text(value: bytes) -> str:
-    return value.decode("ascii", "replace").strip("\0 ")[:64]
+    return value.decode("ascii", "replace").strip("\0 ")
 
 
 def elements(command: bytes) -> dict[int, bytes]:

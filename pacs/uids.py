@@ -8,7 +8,7 @@ import re
 from pacs.errors import InvalidUID
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
-UID_LENGTH_MAX = 64
+UID_LENGTH_MAX = 128  # 64 by PS3.5 9.1, but there are modalities that write a few more
 
 
 def clean_uid(text: str) -> str:
@@ -18,7 +18,7 @@ def clean_uid(text: str) -> str:
     """
     uid = text.strip("\0 \t\r\n")
     if not uid or len(uid) > UID_LENGTH_MAX or not _UID.match(uid):
-        raise InvalidUID("not a UID: 1 to 64 digits and dots are needed (PS3.5 9.1)")
+        raise InvalidUID("not a UID: 1 to 128 digits and dots are needed (PS3.5 9.1)")
     return uid
 
 

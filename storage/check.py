@@ -73,7 +73,7 @@ def _check_packs(archive: Archive, report: Report, progress: Progress) -> None:
         last = page[-1].id
 
 
-def _check_pack(archive: Archive, row: Row[Any], report: Report) -> None:
+def _check_pack(archive: Archive, row: Row[Any, Any, Any, Any], report: Report) -> None:
     report.packs += 1
     report.waiting += row.state == "shipped"
     if row.state == "failed":
@@ -113,7 +113,7 @@ def _check_series(archive: Archive, report: Report, read_bytes: bool, progress: 
 
 
 def _check_one_series(
-    archive: Archive, row: Row[Any], report: Report, read_bytes: bool
+    archive: Archive, row: Row[Any, Any, Any, Any], report: Report, read_bytes: bool
 ) -> None:
     report.series += 1
     here = f"series {row.id}"

@@ -7,6 +7,7 @@ from pacs.encoded.values import BINARY_VRS, NUMERIC, SIZES, TEXT, Values, inline
 _LUTS = frozenset((0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203,
                    0x00281221, 0x00281222, 0x00281223, 0x00283006))  # fmt: skip
 _DESCRIPTORS = frozenset((0x00281101, 0x00281102, 0x00281103, 0x00283002))
+_CROWDED_BYTES_MAX = 64  # of a value that still stands inline when the JSON has passed its limit
 _LONG_TEXT = frozenset(("UT", "LT", "ST", "UC"))
 
 PendingText = tuple[Json, str, bytes, int, Scope]
@@ -35,7 +36,9 @@ class Fields:
         """Gives an element that is not empty its "Value", "InlineBinary" or "BulkDataURI"."""
         vr, length = element["vr"], stop - start
         self._room -= length
-        if length > self.limits.inline_bytes_max and self._too_long(tag, vr, length):
+        if length > (
+            self.limits.inline_bytes_max if self._room >= 0 else _CROWDED_BYTES_MAX
+        ) and self._too_long(tag, vr, length):
             return self.point(scope, tag, element, start, length)
         raw = bytes(self.view[start:stop])
         split = TEXT.get(vr)

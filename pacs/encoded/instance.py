@@ -4,7 +4,7 @@ from pacs.encoded.fields import Fields
 from pacs.encoded.fragments import Fragments, read_fragments
 from pacs.encoded.frames import Frames, encapsulated_frames, frame_count, native_frames
 from pacs.encoded.model import DEFAULT, EncodedError, Instance, Limits, Notes, PixelLayout
-from pacs.encoded.part10 import as_view, inflate, is_deflated, read_head
+from pacs.encoded.part10 import Head, as_view, inflate, is_deflated, read_head
 from pacs.encoded.settle import settle_signs, settle_texts
 from pacs.encoded.syntax import (
     LITTLE,
@@ -38,7 +38,7 @@ def read_instance(
     view, start, deflated = stored, head.dataset_offset, False
     if is_deflated(head):
         view, start, deflated = _inflated(stored, start, limits, notes)
-    encoding = _encoding(view, start, head.transfer_syntax, notes)
+    encoding = _encoding(view, start, head, notes)
     walk = Walk(start, encoding, Fields(view, bulk_uri, limits, notes))
     walk.run()
     settle_texts(walk.fields.texts, charset, notes)
@@ -58,15 +58,16 @@ def read_instance(
 
 def _inflated(stored: memoryview, start: int, limits: Limits, notes: Notes) -> tuple[memoryview, int, bool]:
     """The inflated data set; one that is not deflated, although declared so, as it is."""
-    if find_encoding(stored, start, declared_encoding("")) is not None:
-        notes.add("syntax:not-deflated")
-        return stored, start, False
-    return memoryview(inflate(stored[start:], limits)), 0, True
+    inflated = inflate(stored[start:], limits)
+    if inflated is not None:
+        return memoryview(inflated), 0, True
+    notes.add("syntax:not-deflated")
+    return stored, start, False
 
 
-def _encoding(view: memoryview, start: int, transfer_syntax: str, notes: Notes) -> Encoding:
-    declared = declared_encoding(transfer_syntax)
-    found = find_encoding(view, start, declared)
+def _encoding(view: memoryview, start: int, head: Head, notes: Notes) -> Encoding:
+    declared = declared_encoding(head.transfer_syntax)
+    found = find_encoding(view, start, declared, fit_min=1 if head.meta else 2)
     if found is None:
         raise EncodedError("no DICOM data set")
     if declared is None:
@@ -78,6 +79,8 @@ def _encoding(view: memoryview, start: int, transfer_syntax: str, notes: Notes) 
 
 def _layout(walk: Walk, transfer_syntax: str) -> PixelLayout | None:
     if walk.fragments is not None:
+        if not is_encapsulated(transfer_syntax):
+            walk.notes.add("pixels:encapsulated")
         return _encapsulated_layout(walk, *walk.fragments, transfer_syntax)
     if walk.pixels is None:
         return None

@@ -19,15 +19,14 @@ class Limits:
 
     `lut_bytes_max` is for palettes and look-up tables, which viewers never fetch as bulk data.
     `number_bytes_max` is for numbers and their text (RT contours are long, and viewers want them inline).
-    `json_bytes_max` is for the sum of all value fields: once they pass it, those over `inline_bytes_max`
-    become bulk.
+    `json_bytes_max` is for the sum of all value fields: once they pass it, those over 64 bytes become bulk.
     """
 
     inline_bytes_max: int = 4 << 10
     lut_bytes_max: int = 192 << 10
     text_bytes_max: int = 64 << 10
     number_bytes_max: int = 1 << 20
-    json_bytes_max: int = 64 << 20
+    json_bytes_max: int = 32 << 20
     inflate_bytes_max: int = 512 << 20
     nesting_levels_max: int = 64
     elements_max: int = 1_000_000

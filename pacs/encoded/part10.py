@@ -7,6 +7,7 @@ from struct import pack
 from pacs.encoded.dictionary import LONG_VRS, public_vr
 from pacs.encoded.model import DEFAULT, EncodedError, Limits
 from pacs.encoded.syntax import DEFLATED, LITTLE, LONG_CODES, SHORT_CODES, UNDEFINED
+from pacs.uids import UID_LENGTH_MAX
 
 # A placeholder root under Medical Connections' free UIDs, until the project has its own.
 UID_ROOT = "1.2.826.0.1.3680043.10.1561"
@@ -120,7 +121,7 @@ def _element(number: int, code: bytes, value: bytes) -> bytes:
 
 
 def _uid(value: str) -> bytes:
-    if not 0 < len(value) <= 64 or value.strip("0123456789."):
+    if not 0 < len(value) <= UID_LENGTH_MAX or value.strip("0123456789."):
         raise EncodedError("not a UID")
     return value.encode("ascii")
 
@@ -139,16 +140,19 @@ def inflate_dataset(part10: bytes | memoryview, limits: Limits = DEFAULT) -> byt
     passes `limits.inflate_bytes_max`.
     """
     view = as_view(part10)
-    return inflate(view[read_head(view).dataset_offset :], limits)
+    data = inflate(view[read_head(view).dataset_offset :], limits)
+    if data is None:
+        raise EncodedError("not a deflated data set")
+    return data
 
 
-def inflate(stream: memoryview, limits: Limits) -> bytes:
-    """Inflates a raw deflate stream, at most `limits.inflate_bytes_max` bytes of it."""
+def inflate(stream: memoryview, limits: Limits) -> bytes | None:
+    """Inflates a raw deflate stream, `None` if it is none. Raises EncodedError past the limit."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         data = inflater.decompress(stream, limits.inflate_bytes_max + 1)
-    except zlib.error as error:
-        raise EncodedError("not a deflated data set") from error
+    except zlib.error:
+        return None
     if len(data) > limits.inflate_bytes_max:
         raise EncodedError("inflates past the limit")
     return data

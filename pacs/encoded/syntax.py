@@ -78,13 +78,16 @@ def declared_encoding(uid: str) -> Encoding | None:
     return _ENCODINGS[2] if uid == EXPLICIT_BIG else _ENCODINGS[0]
 
 
-def find_encoding(view: memoryview, start: int, declared: Encoding | None) -> Encoding | None:
-    """The encoding that the first elements fit, the declared one if it does; `None` if none fits."""
+def find_encoding(view: memoryview, start: int, declared: Encoding | None, fit_min: int) -> Encoding | None:
+    """The encoding that the first elements fit, the declared one if it does.
+
+    `None` if none fits `fit_min` of the first four elements.
+    """
     if declared is not None and _fit(view, start, declared) == _PROBE_ELEMENTS:
         return declared
     scores = [(_fit(view, start, encoding), encoding) for encoding in _ENCODINGS]
     best = max(score for score, _ in scores)
-    if best == 0:
+    if best < fit_min:
         return None
     if declared is not None and any(s == best and e is declared for s, e in scores):
         return declared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -20,9 +21,13 @@ def sendable(paths: list[Path]) -> list[Sent]:
     found = []
     for path in paths:
         try:
-            found.append(describe(path))
+            file = describe(path)
         except (KeyError, ValueError):
             continue
+        if all(
+            re.fullmatch(r"[0-9.]+", uid) for uid in (file.sop_class, file.sop_instance, file.transfer_syntax)
+        ):
+            found.append(file)
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from pynetdicom import AE
+from pynetdicom import AE, _config
 
 from pacs.encoded import read_file_meta, read_head
 
@@ -40,6 +40,7 @@ def describe(path: Path) -> Sent:
 
 def send_raw(port: int, files: Iterable[Sent], *, called: str = "TONGYING") -> dict[Path, int]:
     """Send files by pynetdicom's send_c_store by path, which does not decode them; status by path."""
+    _config.VALIDATORS["UI"] = lambda value: (True, "")  # real files hold UIDs that pynetdicom would not send
     statuses: dict[Path, int] = {}
     for group in _by_context(list(files)):
         ae = AE("RAWSENDER")

@@ -15,6 +15,8 @@ export function forward(count: number, start: number, reach: number): number[] {
 
 /** Of the six connections that HTTP/1.1 gives a page, two stay free for what the reader asks for now. */
 const AT_ONCE_MAX = 4
+/** Then the server is in trouble, and asking for hundreds more would not help it. */
+const FAILURES_IN_A_ROW_MAX = 4
 
 export interface PrefetchTask {
   count: number
@@ -30,6 +32,7 @@ export class Prefetch {
   readonly #failed = new Set<number>()
   readonly #running = new Set<number>()
   #queue: number[] = []
+  #failures = 0
   #stopped = false
 
   constructor(task: PrefetchTask) {
@@ -38,6 +41,7 @@ export class Prefetch {
 
   around(index: number): void {
     const { count, order, reach, isLoaded } = this.#task
+    this.#failures = 0
     this.#queue = order(count, index, reach()).filter(
       i => !isLoaded(i) && !this.#failed.has(i) && !this.#running.has(i),
     )
@@ -49,6 +53,11 @@ export class Prefetch {
     this.#queue = []
   }
 
+  #fail(index: number): void {
+    this.#failed.add(index)
+    if (++this.#failures >= FAILURES_IN_A_ROW_MAX) this.#queue = []
+  }
+
   #fill(): void {
     while (!this.#stopped && this.#running.size < AT_ONCE_MAX) {
       const index = this.#queue.shift()
@@ -57,8 +66,11 @@ export class Prefetch {
       this.#running.add(index)
       this.#task
         .load(index)
+        .then(() => {
+          this.#failures = 0
+        })
         // Left for the moment when it is shown: then it is asked for again, and the error told.
-        .catch(() => this.#failed.add(index))
+        .catch(() => this.#fail(index))
         .finally(() => {
           this.#running.delete(index)
           this.#fill()

@@ -72,4 +72,20 @@ describe('prefetching', () => {
     expect(most).toBe(4)
     expect(load.mock.calls.filter(([index]) => index === 3)).toHaveLength(1)
   })
+
+  it('gives up when the server fails again and again', async () => {
+    const load = vi.fn(async () => {
+      throw new Error('away')
+    })
+    const prefetch = new Prefetch({
+      count: 100,
+      order: outward,
+      reach: () => 99,
+      isLoaded: () => false,
+      load,
+    })
+    prefetch.around(0)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    expect(load.mock.calls.length).toBeLessThan(12)
+  })
 })

@@ -68,13 +68,14 @@ export class StackView {
     )
     try {
       const image = await images.load(index)
-      if (turn === this.#turn) await this.#display(images, index, image, turn)
+      if (turn !== this.#turn) return
+      await this.#display(images, index, image, turn)
+      if (turn === this.#turn) images.prefetchAround(index)
     } catch (error) {
       if (turn === this.#turn) this.#failed(unwrapped(error))
     } finally {
       clearTimeout(spinner)
     }
-    if (turn === this.#turn && this.#images === images) images.prefetchAround(index)
   }
 
   step(delta: number): void {

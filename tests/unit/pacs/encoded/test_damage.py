@@ -196,3 +196,9 @@ def test_memoryviews_of_any_shape() -> None:
     data = part10(ID)
     for view in (memoryview(data), memoryview(bytearray(data)), memoryview(data).cast("b")):
         assert _id(read_instance(view)) == ["17"]
+
+
+def test_noise_is_no_data_set() -> None:
+    """Four bytes of a tag and a length that happens to fit are not enough where nothing is declared."""
+    with pytest.raises(EncodedError):
+        read_instance(implicit(0x00090010, b"ab") + b"\xff" * 40)

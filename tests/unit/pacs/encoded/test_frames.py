@@ -204,3 +204,10 @@ def test_deflated_offsets_count_in_the_inflated_data_set() -> None:
         warnings.simplefilter("ignore")
         expected = pydicom.dcmread(path).PixelData
     assert inflate_dataset(data)[pixels.offset : pixels.offset + pixels.length] == expected
+
+
+def test_fragments_under_a_native_transfer_syntax() -> None:
+    data = _multi_frame(4, _encapsulated(encapsulate(FRAMES)), syntax="1.2.840.10008.1.2.1")
+    instance = read_instance(data)
+    assert _frames(instance, data) == PADDED
+    assert instance.notes == ("pixels:encapsulated",)

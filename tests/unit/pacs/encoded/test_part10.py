@@ -14,6 +14,7 @@ from pacs.encoded import (
     read_file_meta,
     read_head,
 )
+from pacs.uids import UID_LENGTH_MAX
 
 from .samples import CT, EXPLICIT, element, packaged_files
 
@@ -35,7 +36,8 @@ def test_written_header_is_read_by_pydicom(uid: str, source_ae: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uid", "source_ae"), [("", "AE"), ("1.2/../3", "AE"), ("1" * 65, "AE"), (UID, "A" * 17), (UID, "A\nB")]
+    ("uid", "source_ae"),
+    [("", "AE"), ("1.2/../3", "AE"), ("1" * (UID_LENGTH_MAX + 1), "AE"), (UID, "A" * 17), (UID, "A\nB")],
 )
 def test_nothing_odd_is_written(uid: str, source_ae: str) -> None:
     with pytest.raises(EncodedError):

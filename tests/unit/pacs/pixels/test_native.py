@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacs.pixels import native
@@ -12,6 +12,7 @@ from pacs.pixels.description import PixelDescription, PixelError
 from .samples import BIG_ENDIAN, EXPLICIT
 
 
+@settings(deadline=None)  # other work may hold the cores
 @given(
     st.integers(1, 16),
     st.integers(0, 15),
@@ -59,6 +60,7 @@ def test_float_frames(kind: str) -> None:
         np.testing.assert_array_equal(found, values)
 
 
+@settings(deadline=None)  # other work may hold the cores
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.randoms())
 def test_packed_bits_of_frames_that_share_a_byte(
     rows: int, columns: int, frames: int, chance: object

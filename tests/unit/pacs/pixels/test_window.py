@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_windowing
@@ -20,6 +20,7 @@ widths = st.floats(1, 8_000, allow_nan=False)
 values = st.lists(st.floats(-5_000, 5_000, allow_nan=False), min_size=1, max_size=30)
 
 
+@settings(deadline=None)  # other work may hold the cores
 @given(st.sampled_from(FUNCTIONS), centers, widths, values)
 def test_as_pydicom(function: Function, center: float, width: float, points: list[float]) -> None:
     dataset = Dataset()
@@ -34,6 +35,7 @@ def test_as_pydicom(function: Function, center: float, width: float, points: lis
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
+@settings(deadline=None)  # other work may hold the cores
 @given(centers, st.floats(1.001, 8_000), st.floats(-9_000, 9_000))
 def test_linear_as_the_standard_writes_it(center: float, width: float, x: float) -> None:
     if x <= center - 0.5 - (width - 1) / 2:
@@ -54,6 +56,7 @@ def test_the_examples_of_the_standard() -> None:
     assert apply_window(Window(2_048, 1), np.array([2_047, 2_048])).tolist() == [0, 255]
 
 
+@settings(deadline=None)  # other work may hold the cores
 @given(st.sampled_from(FUNCTIONS), centers, widths, values)
 def test_more_is_never_darker(function: Function, center: float, width: float, points: list[float]) -> None:
     shown = apply_window(Window(center, width, function), np.sort(points))

@@ -52,7 +52,7 @@ export function DocumentPane({ item }: { item: Item }): ReactElement {
       {pdf ? (
         <Pdf
           path={instancePath(pdf.studyUid, pdf.seriesUid, pdf.sopUid)}
-          name={series.description ?? 'document'}
+          name={series.description || 'document'}
         />
       ) : (
         <p>{t('documents.text')}</p>

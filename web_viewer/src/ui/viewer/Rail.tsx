@@ -17,7 +17,7 @@ const Entry = memo(function Entry({ item, chosen, onChoose }: EntryProps): React
   const { series, kind, frames } = item
   const unit = kind === 'document' ? 'objects' : kind === 'loop' ? 'frames' : 'images'
   const title =
-    series.description ??
+    series.description ||
     (series.number === null ? series.modality : t('viewer.seriesNumber', { number: series.number }))
   return (
     <li>
