@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
+from alembic import autogenerate, command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from storage.database import Database
+from storage.index.tables import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x546F6E67  # any number that no other advisory lock of ours has
@@ -30,3 +32,10 @@ def upgrade(database: Database) -> None:
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+
+
+def differences(database: Database) -> list[str]:
+    """What the tables and the migrated database do not have in common; empty when they agree."""
+    with database.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        return [str(difference) for difference in autogenerate.compare_metadata(context, metadata)]

@@ -25,7 +25,7 @@ def package_files() -> dict[str, Path]:
     """pydicom's own test files by name; none is downloaded."""
     roots = [Path(pydicom.data.__file__).parent / "test_files"]
     try:
-        import data_store  # type: ignore[import-not-found]  # the package pydicom-data
+        import data_store  # type: ignore[import-untyped]  # the package pydicom-data
 
         roots.append(Path(data_store.__file__).parent / "data")
     except ImportError:

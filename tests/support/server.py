@@ -126,7 +126,8 @@ class Server:
 
     def count(self) -> int:
         """Instances in all studies."""
-        total, cursor = 0, ""
+        total: int = 0
+        cursor = ""
         while True:
             page = self.get("/api/studies", limit=200, cursor=cursor)
             total += sum(s["instance_count"] for s in page["studies"])

@@ -19,11 +19,31 @@ describe('lengthBetween', () => {
 
   it('says that a projection is measured at the detector', () => {
     const dx: Dataset = { '00080060': element('DX'), '00181164': element(0.1, 0.1) }
-    expect(lengthBetween(dx, 1, [0, 0], [100, 0])).toMatchObject({ unit: 'mm', note: 'detector' })
+    expect(lengthBetween(dx, 1, [0, 0], [100, 0])).toEqual({ value: 10, unit: 'mm', note: 'detector' })
     const both: Dataset = { ...dx, '00280030': element(0.1, 0.1) }
     expect(lengthBetween(both, 1, [0, 0], [100, 0]).note).toBe('detector')
-    const corrected: Dataset = { ...dx, '00280030': element(0.08, 0.08) }
-    expect(lengthBetween(corrected, 1, [0, 0], [100, 0]).note).toBeNull()
+  })
+
+  // The bar of 200 pixels in the "test support of different pixel spacing" images, and what they ask for.
+  it('corrects a known magnification, and prefers a calibration', () => {
+    const mammography: Dataset = {
+      '00080060': element('MG'),
+      '00181164': element(0.5, 0.5),
+      '00181114': element(1.5),
+    }
+    const corrected = lengthBetween(mammography, 1, [0, 0], [200, 0])
+    expect(corrected.value).toBeCloseTo(66.67, 1)
+    expect(corrected.note).toBe('magnified')
+    const calibrated: Dataset = {
+      ...mammography,
+      '00280030': element(0.25, 0.25),
+      '00280A02': element('FIDUCIAL'),
+    }
+    expect(lengthBetween(calibrated, 1, [0, 0], [200, 0])).toEqual({
+      value: 50,
+      unit: 'mm',
+      note: 'calibrated',
+    })
   })
 
   it('measures within an ultrasound region, and not across its edge', () => {

@@ -8,7 +8,7 @@ export interface Length {
   value: number
   unit: 'mm' | 'px'
   /** Where millimetres come from when not from the patient's own plane. */
-  note: 'detector' | 'region' | null
+  note: 'detector' | 'magnified' | 'calibrated' | 'region' | null
 }
 
 const UNIT_CM = 3
@@ -42,26 +42,40 @@ const usable = (spacing: number[]): boolean => spacing.length >= 2 && spacing.ev
 
 const PROJECTIONS = new Set(['CR', 'DX', 'MG', 'RF', 'XA', 'IO', 'PX', 'RG'])
 
-/** Pixel Spacing of a projection is the detector's unless it says how it was calibrated (PS3.3 10.7.1.3). */
-function planeNote(dataset: Dataset | undefined, spacing: number[]): 'detector' | null {
-  if (!PROJECTIONS.has(text(dataset, TAG.modality) ?? '') || text(dataset, TAG.calibrationType)) return null
+interface Scale {
+  /** mm from row to row, and from column to column. */
+  spacing: number[]
+  note: Length['note']
+}
+
+/** A detector's spacing is that of a shadow; the recorded magnification brings it down to the patient. */
+function atDetector(dataset: Dataset | undefined, spacing: number[]): Scale {
+  const factor = number(dataset, TAG.magnification) ?? 1
+  if (factor <= 1) return { spacing, note: 'detector' }
+  return { spacing: spacing.map(step => step / factor), note: 'magnified' }
+}
+
+/** Pixel Spacing of a projection is the detector's too, unless it was calibrated (PS3.3 10.7.1.3). */
+function scaleOf(dataset: Dataset | undefined, frame: number): Scale | null {
+  const plane = pixelSpacing(dataset, frame)
   const detector = numbers(dataset, TAG.imagerPixelSpacing)
-  return detector.length === 0 || detector.every((step, axis) => step === spacing[axis]) ? 'detector' : null
+  const projection = PROJECTIONS.has(text(dataset, TAG.modality) ?? '')
+  if (usable(plane) && !projection) return { spacing: plane, note: null }
+  const differs = usable(detector) && detector.some((step, axis) => step !== plane[axis])
+  if (usable(plane) && (differs || text(dataset, TAG.calibrationType))) {
+    return { spacing: plane, note: 'calibrated' }
+  }
+  const shadow = [detector, plane, numbers(dataset, TAG.nominalScannedPixelSpacing)].find(usable)
+  return shadow ? atDetector(dataset, shadow) : null
 }
 
 /** The distance between two points, in mm only where the recording says how large a pixel is. */
 export function lengthBetween(dataset: Dataset | undefined, frame: number, a: Point, b: Point): Length {
   const region = inRegion(dataset, a, b)
   if (region) return region
-  const spacing = pixelSpacing(dataset, frame)
-  if (usable(spacing) && items(dataset, TAG.usRegions).length === 0) {
-    const [perRow = 0, perColumn = 0] = spacing
-    return { value: distance(a, b, perColumn, perRow), unit: 'mm', note: planeNote(dataset, spacing) }
-  }
-  for (const tag of [TAG.imagerPixelSpacing, TAG.nominalScannedPixelSpacing]) {
-    const detector = numbers(dataset, tag)
-    const [perRow = 0, perColumn = 0] = detector
-    if (usable(detector)) return { value: distance(a, b, perColumn, perRow), unit: 'mm', note: 'detector' }
-  }
-  return { value: distance(a, b, 1, 1), unit: 'px', note: null }
+  // With regions, what lies outside of them is text or a curve, whatever Pixel Spacing says.
+  const scale = items(dataset, TAG.usRegions).length === 0 ? scaleOf(dataset, frame) : null
+  if (!scale) return { value: distance(a, b, 1, 1), unit: 'px', note: null }
+  const [perRow = 0, perColumn = 0] = scale.spacing
+  return { value: distance(a, b, perColumn, perRow), unit: 'mm', note: scale.note }
 }

@@ -9,7 +9,7 @@ import {
   fetchFrame,
   instancePath,
 } from '../api/dicomweb'
-import { number, TAG, text } from '../data/dicom'
+import { number, numbers, pixelSpacing, TAG, text } from '../data/dicom'
 import type { FrameRef } from '../data/items'
 import { type SeriesMetadata, seriesMetadata } from '../data/metadata'
 import { ImageError } from './errors'
@@ -58,6 +58,14 @@ export function loadImage(imageId: string, options: LoadOptions, later = false):
   return promise
 }
 
+/** Cornerstone does not know Pixel Aspect Ratio (0028,0034): for drawing only, it becomes a spacing. */
+function drawable(dataset: Dataset): Dataset {
+  const [vertical, horizontal] = numbers(dataset, TAG.aspectRatio)
+  if (!vertical || !horizontal || vertical === horizontal || pixelSpacing(dataset, 1).length > 0)
+    return dataset
+  return { ...dataset, [TAG.pixelSpacing]: { vr: 'DS', Value: [vertical / horizontal, 1] } }
+}
+
 function describe(ref: FrameRef, dataset: Dataset): void {
   if (number(dataset, TAG.rows) === null || number(dataset, TAG.bitsAllocated) === null) {
     throw new ImageError('metadata', 'Rows, Bits Allocated')
@@ -71,7 +79,7 @@ function describe(ref: FrameRef, dataset: Dataset): void {
   }
   const base = baseId(ref)
   if (described.has(base)) return
-  utilities.addDicomWebInstance(base, dataset)
+  utilities.addDicomWebInstance(base, drawable(dataset))
   described.add(base)
 }
 

@@ -114,6 +114,8 @@ export const en = {
     loadedOf: '{{loaded}} of {{count}} loaded',
     region: 'ultrasound region',
     detector: 'at the detector',
+    magnified: 'corrected for magnification',
+    calibrated: 'calibrated',
     noMm: 'pixel size not known',
     layout: 'Layout',
     layouts: { one: '1 × 1', two: '1 × 2', four: '2 × 2' },

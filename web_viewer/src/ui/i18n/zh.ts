@@ -116,6 +116,8 @@ export const zh: Words = {
     loadedOf: '已加载 {{loaded}} / {{count}}',
     region: '超声区域标定',
     detector: '探测器平面',
+    magnified: '已校正放大率',
+    calibrated: '已标定',
     noMm: '像素大小未知',
     layout: '布局',
     layouts: { one: '1 × 1', two: '1 × 2', four: '2 × 2' },
