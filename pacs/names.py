@@ -37,12 +37,14 @@ def fold(text: str) -> str:
 def name_tokens(pn: str) -> tuple[str, ...]:
     """What a name can be found by, each a word to compare whole.
 
-    Every word and its prefixes; Han names also by each run of characters, by pinyin (parted and joined)
-    and by initials.
+    Every word and its prefixes, and all words of a component group joined, as people type them; Han names also by
+    each run of characters, by pinyin (parted and joined) and by initials.
     """
     tokens: dict[str, None] = {}
-    for word in _WORD.findall(fold(pn.replace("^", " ").replace("=", " "))):
-        for run in _runs(word):
+    for group in pn.split("="):
+        words = _WORD.findall(fold(group.replace("^", " ")))
+        joined = ["".join(words)] if len(words) > 1 else []
+        for run in (run for word in [*words, *joined] for run in _runs(word)):
             if _is_han(run[0]):
                 _add_han(run, tokens)
             else:

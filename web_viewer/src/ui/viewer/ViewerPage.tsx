@@ -17,6 +17,7 @@ import '../styles/help.css'
 import '../styles/viewport.css'
 import '../styles/cellStatus.css'
 import '../styles/cine.css'
+import '../styles/document.css'
 import '../styles/viewerPhone.css'
 
 export { forgetImages } from '../../render/cornerstone'

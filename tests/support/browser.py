@@ -1,0 +1,57 @@
+"""Debian's Chromium, headless, with WebGL in software, driven by Playwright."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Locator, Page, sync_playwright
+
+from tests.support.server import PASSWORD, Server
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+)  # fmt: skip
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@contextmanager
+def page(
+    *, width: int = 1280, height: int = 800, language: str = "en-US", touch: bool = False
+) -> Iterator[Page]:
+    """A page of a fresh browser; fails the test for an uncaught error in the page."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, locale=language, has_touch=touch
+        )
+        tab = context.new_page()
+        errors: list[str] = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        try:
+            yield tab
+            assert errors == []
+        finally:
+            browser.close()
+
+
+def sign_in(tab: Page, server: Server) -> None:
+    tab.goto(server.url)
+    tab.get_by_test_id("username").fill("admin")
+    tab.get_by_test_id("password").fill(PASSWORD)
+    tab.get_by_test_id("sign-in").click()
+    tab.get_by_test_id("search").wait_for()
+
+
+def picture(element: Locator) -> NDArray[np.uint8]:
+    """What an element shows: (rows, columns, 3)."""
+    return np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("RGB"))

@@ -1,0 +1,172 @@
+"""The parts of a deployment as plain processes: S3, broker, database, Caddy, and the product's own commands.
+
+Every process is started in a session of its own and stopped by its id. Ports are free ones of the loopback address.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from tests.support.server import ROOT, eventually, free_port
+
+ACCESS_KEY, SECRET_KEY = "tongyingaccess", "tongyingsecretkey"
+START_SECONDS, STOP_SECONDS = 30, 15
+TAIL_CHARACTERS = 3000
+
+
+@dataclass
+class Service:
+    """One process that can be stopped, killed, and started again with the same command and data."""
+
+    name: str
+    command: Sequence[str | Path]
+    log: Path
+    ready: Callable[[], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Service:
+        """Start it and wait until it answers; raises AssertionError with the end of its log."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(word) for word in self.command], env={**os.environ, **self.environment}, cwd=ROOT,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        try:
+            eventually(self._up, START_SECONDS, f"{self.name} answers")
+        except AssertionError as error:
+            self.stop()
+            raise AssertionError(f"{error}; its log ends:\n{self.tail()}") from None
+        return self
+
+    def _up(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}"
+        return self.ready()
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-TAIL_CHARACTERS:] if self.log.exists() else ""
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it; what does not end in time is killed, with the children of its session."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def kill(self) -> None:
+        """As a power cut ends it."""
+        self.stop(signal.SIGKILL)
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+# --- S3 ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class S3Server:
+    """A real S3 server with keys: which one is in `kind`."""
+
+    service: Service
+    port: int
+    kind: str
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def s3_server(folder: Path) -> S3Server:
+    """SeaweedFS where it is installed, else rclone's `serve s3`; not started yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weed = seaweedfs()
+    return _seaweedfs(weed, folder) if weed else _rclone(folder)
+
+
+def s3_kind() -> str:
+    """The S3 server that the tests talk to, in words."""
+    return "SeaweedFS (weed server -s3)" if seaweedfs() else "rclone serve s3; SeaweedFS is not installed"
+
+
+@cache
+def seaweedfs() -> Path | None:
+    """The `weed` command: on the PATH, or where Go puts what it builds."""
+    found = shutil.which("weed")
+    if found is None and shutil.which("go"):
+        asked = subprocess.run(["go", "env", "GOPATH"], capture_output=True, text=True, check=False, timeout=30)
+        found = shutil.which("weed", path=str(Path(asked.stdout.strip()) / "bin"))
+    return Path(found) if found else None
+
+
+def seaweedfs_config(access_key: str, secret_key: str) -> str:
+    """The file of `-s3.config`: one identity, which may do everything in every bucket. As in docker-compose.yml."""
+    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    return json.dumps({"identities": [{"name": "tongying", "credentials": credentials, "actions": actions}]})
+
+
+def _seaweedfs(weed: Path, folder: Path) -> S3Server:
+    config = folder / "s3.json"
+    config.write_text(seaweedfs_config(ACCESS_KEY, SECRET_KEY))
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    ports = {f"{part}.port{kind}": free_port() for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")}
+    command = [
+        weed, "-logtostderr=true", "server", "-s3", f"-s3.config={config}", f"-dir={data}", "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1", "-volume.max=200", "-master.volumeSizeLimitMB=64",
+        *(f"-{flag}={port}" for flag, port in ports.items()),
+    ]  # fmt: skip
+    return _s3(command, folder, ports["s3.port"], "SeaweedFS")
+
+
+def _rclone(folder: Path) -> S3Server:
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    port = free_port()
+    command = [
+        Path(sys.executable).parent / "rclone", "serve", "s3", "--config", folder / "rclone.conf", "--addr",
+        f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", data,
+    ]  # fmt: skip
+    return _s3(command, folder, port, "rclone")
+
+
+def _s3(command: Sequence[str | Path], folder: Path, port: int, kind: str) -> S3Server:
+    service = Service(kind, command, folder / "s3.log", lambda: _speaks_s3(port))
+    return S3Server(service, port, kind)
+
+
+def _speaks_s3(port: int) -> bool:
+    """An unsigned request is refused, by HTTP: the server listens and knows that it has keys."""
+    import httpx
+
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/", timeout=2).status_code in (400, 403)
+    except httpx.HTTPError:
+        return False

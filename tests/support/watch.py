@@ -1,0 +1,88 @@
+"""What a running server's processes use, and whether its archive is whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+import psutil
+
+from tests.support.server import Server, eventually
+
+
+def part(server: Server, module: str) -> psutil.Process:
+    """The process of a part: `dicom_node`, `viewer_api`."""
+    assert server.process is not None
+
+    def find() -> psutil.Process | None:
+        assert server.process is not None
+        for child in psutil.Process(server.process.pid).children():
+            if module in child.cmdline():
+                return child
+        return None
+
+    found = eventually(find, 30, f"{module} runs")
+    assert isinstance(found, psutil.Process)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a process holds."""
+
+    pid: int
+    threads: int
+    files: int
+    rss_bytes: int
+
+
+def use(server: Server, module: str = "dicom_node") -> Use:
+    process = part(server, module)
+    with process.oneshot():
+        return Use(process.pid, process.num_threads(), process.num_fds(), process.memory_info().rss)
+
+
+def back_to(server: Server, before: Use, *, slack: int = 2, seconds: float = 20) -> None:
+    """Until the node has no more threads and files than before; it must not have been restarted."""
+    eventually(
+        lambda: use(server).threads <= before.threads + slack and use(server).files <= before.files + slack,
+        seconds,
+        f"threads and files as before: {before}, now {use(server)}",
+    )
+    assert use(server).pid == before.pid, "the node died"
+
+
+def settled(server: Server, seconds: float = 60) -> None:
+    """Until all that was received is indexed."""
+
+    def quiet() -> bool:
+        if list((server.data / "spool").glob("*/*/*.seg")):
+            return False
+        try:
+            answer = httpx.get(f"{server.url}/readyz", timeout=5)
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == 200 and answer.json()["packs_waiting"] == 0
+
+    eventually(quiet, seconds, "the spool is empty and all is indexed")
+
+
+def whole(server: Server) -> None:
+    """The last line of every test file: `tongying check` finds nothing."""
+    settled(server)
+    checked = server.run("check", check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def sop_uids(server: Server, study: str) -> list[str]:
+    """The instances that a study shows; empty where there is no such study."""
+    answer = server.client.get(f"/dicom-web/studies/{study}/metadata")
+    if answer.status_code == 404:
+        return []
+    return [str(i["00080018"]["Value"][0]) for i in answer.raise_for_status().json()]
+
+
+def incidents(server: Server, kind: str) -> dict[str, int]:
+    """Open incidents of a kind: SOP Instance UID → number of the incident."""
+    found = server.get("/api/incidents", limit=1000)["incidents"]
+    return {i["sop_instance"]: i["id"] for i in found if i["kind"] == kind}
