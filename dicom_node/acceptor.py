@@ -14,6 +14,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from dicom_node.association import NodeAssociation
 from dicom_node.gate import Gate
+from dicom_node.upper_layer import set_patience
 from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
 from pacs.settings import Settings
@@ -93,19 +94,33 @@ class Acceptor:
             self._start(connection, address, peer)
 
     def _too_many(self, peer: str) -> str:
+        """Why there is no room for one more; "" if there is, or if one that only waits was ended to make it."""
         alive = Counter(self._live[a] for a in self.active_associations)
-        if alive.total() >= self.settings.associations_max:
-            return f"{self.settings.associations_max} associations are open"
         if alive[peer] >= self.settings.associations_per_peer_max:
-            return f"{self.settings.associations_per_peer_max} associations of this address are open"
+            reason = f"{self.settings.associations_per_peer_max} associations of this address are open"
+            return "" if self._end_one_that_waits({peer}) else reason
+        if alive.total() >= self.settings.associations_max:
+            reason = f"{self.settings.associations_max} associations are open"
+            return "" if self._end_one_that_waits(set(alive)) else reason
         return ""
+
+    def _end_one_that_waits(self, peers: set[str]) -> bool:
+        """End the oldest connection from these addresses that asked for no association yet, so that silent ones
+        lock nobody out."""
+        with self._lock:
+            waiting = next((a for a, p in self._live.items() if p in peers and not a.admitted), None)
+            if waiting is None:
+                return False
+            peer = self._live.pop(waiting)
+        log.warning("connection_ended", peer=peer, reason="it asked for no association, others do")
+        waiting.dul.hang_up()
+        return True
 
     def _start(self, connection: socket.socket, address: Any, peer: str) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         idle = struct.pack("ll", self.settings.association_idle_seconds, 0)
-        # Timeouts of the kernel's, so that the socket stays a blocking one and MSG_WAITALL works.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, idle)
+        set_patience(connection, ACSE_SECONDS_MAX)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, idle)
         association = NodeAssociation(self, peer)
         association.set_socket(AssociationSocket(association, client_socket=connection))

@@ -43,6 +43,7 @@ class NodeAssociation(Association):
         self.wake = threading.Event()
         self.settings: Settings = acceptor.settings
         self.peer = peer
+        self.admitted = False  # the gate has let it in
         self._acceptor = acceptor
         self.store = StoreScp(acceptor.spool)
         super().__init__(acceptor.ae, "acceptor")
@@ -68,6 +69,8 @@ class NodeAssociation(Association):
             self.is_rejected = True
             self.kill()
             return
+        self.admitted = True
+        self.dul.be_patient(self.settings.association_idle_seconds)
         self.store.serve(Origin(verdict.facility, calling, called, self.peer))
         self.acceptor.supported_contexts = contexts.supported(request.presentation_context_definition_list)
         log.info("association_accepted", calling=calling, peer=self.peer, facility=verdict.facility)

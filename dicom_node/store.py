@@ -85,7 +85,7 @@ class StoreScp:
     def close(self) -> None:
         """The association is over; what did not arrive whole is forgotten."""
         self._request = None
-        self._reception.discard()
+        self._reception.close()
 
     def _refuse(self, status: Status, reason: str) -> None:
         self._refusal = (status, reason)

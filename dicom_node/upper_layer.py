@@ -81,6 +81,9 @@ class NodeUpperLayer(DULServiceProvider):
             super().run_reactor()
         finally:
             self._node.store.close()
+            # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
+            # the ARTIM timer ends, and fifty port scans lock an address out.
+            self.to_user_queue.put(None)  # type: ignore[arg-type]  # what a wait that timed out gives
             self._node.wake.set()
             with self._pipe_lock:
                 os.close(self._wake_read)
@@ -104,6 +107,19 @@ class NodeUpperLayer(DULServiceProvider):
             self._read_pdu_data()
             self._idle_timer.restart()
         return True
+
+    def be_patient(self, seconds: int) -> None:
+        """The peer is known now: a read may take this long."""
+        peer = self._peer_socket()
+        if peer is not None:
+            set_patience(peer, seconds)
+
+    def hang_up(self) -> None:
+        """End the connection, from another thread: its own one then finds it closed."""
+        peer = self._peer_socket()
+        if peer is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                peer.shutdown(socket.SHUT_RDWR)
 
     def _peer_socket(self) -> socket.socket | None:
         return self.socket.socket if self.socket is not None else None
@@ -257,6 +273,11 @@ def _ends_message(body: bytes) -> bool:
     return bool(control & LAST and not control & COMMAND)
 
 
+def set_patience(peer: socket.socket, seconds: int) -> None:
+    """How long a read may take. The kernel's timeout: the socket stays a blocking one, and MSG_WAITALL works."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
+
+
 def _receive(peer: socket.socket, length: int) -> bytes:
     buffer = bytearray(length)
     _receive_into(peer, memoryview(buffer))
@@ -264,12 +285,11 @@ def _receive(peer: socket.socket, length: int) -> bytes:
 
 
 def _receive_into(peer: socket.socket, room: memoryview) -> None:
-    """Fill `room`; raises ConnectionLost when the peer closes, resets, or is silent for the socket's SO_RCVTIMEO."""
-    while room:
-        try:
-            count = peer.recv_into(room, len(room), socket.MSG_WAITALL)
-        except OSError:
-            raise ConnectionLost from None
-        if count == 0:
-            raise ConnectionLost
-        room = room[count:]
+    """Fill `room`; raises ConnectionLost when the peer closes, resets, or takes longer than the socket's SO_RCVTIMEO
+    for all of it: a byte now and then does not hold an association open."""
+    try:
+        count = peer.recv_into(room, len(room), socket.MSG_WAITALL) if room else 0
+    except OSError:
+        raise ConnectionLost from None
+    if count < len(room):
+        raise ConnectionLost

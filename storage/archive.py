@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
@@ -13,6 +13,7 @@ from storage.contents import Entry
 from storage.database import Database, open_database
 from storage.index.tables import series_packs
 from storage.packnames import contents_key, metadata_key
+from storage.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Archive:
     settings: Settings
     database: Database
     objects: ObjectStore
+    shelf: Shelf = field(default_factory=Shelf)  # for retrieve alone: what is visible never changes
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ log = get("hints")
 
 INDEX_PACK, DERIVE_SERIES, SWEEP = "tongying.index_pack", "tongying.derive_series", "tongying.sweep"
 EMBEDDED_POLL_SECONDS = 0.05
+AWAY_FACTOR = 2  # a broker that took no hint is left alone twice as long as it held us up
 TRANSPORT_ALIASES["tongying-files"] = "storage.filebroker:Transport"
 
 
@@ -41,6 +43,7 @@ class CeleryHints:
 
     def __init__(self, settings: Settings) -> None:
         self._app = celery_app(settings)
+        self._away_until = 0.0
 
     def index_pack(self, pack_id: uuid.UUID) -> None:
         self._send(INDEX_PACK, str(pack_id), "index")
@@ -49,9 +52,14 @@ class CeleryHints:
         self._send(DERIVE_SERIES, series_pk, "derive")
 
     def _send(self, task: str, argument: Any, queue: str) -> None:
+        began = time.monotonic()
+        if began < self._away_until:
+            return  # a hung broker must not hold up shipping; the sweep hints again
         try:
             self._app.send_task(task, args=[argument], queue=queue, retry=False, ignore_result=True)
         except Exception as error:  # kombu's transports raise what their libraries raise
+            now = time.monotonic()
+            self._away_until = now + AWAY_FACTOR * (now - began)
             log.warning("hint_lost", task=task, error=type(error).__name__)
 
 
@@ -63,6 +71,7 @@ def celery_app(settings: Settings) -> Celery:
         broker_url=broker,
         broker_transport_options=options,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a worker waits for its broker as long as it takes
         broker_connection_timeout=3,
         task_serializer="json",
         accept_content=["json"],
@@ -78,7 +87,7 @@ def celery_app(settings: Settings) -> Celery:
         beat_schedule={
             "sweep": {"task": SWEEP, "schedule": settings.sweep_seconds, "options": {"expires": 10}}
         },
-        beat_schedule_filename=str(settings.data / "beat-schedule"),
+        beat_scheduler="celery.beat:Scheduler",  # in memory: a file would be fought over by a host's workers
     )
     return app
 
@@ -87,6 +96,8 @@ def _broker(settings: Settings) -> tuple[str, dict[str, Any]]:
     if settings.broker_url:
         # An unacknowledged task returns after this long; the sweep is faster, so this is only a floor.
         options = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 3}
+        # Else a sender tries for about 6 s, within `send_task`, whatever its `retry` says.
+        options |= {"max_retries": 0, "socket_keepalive": True}
         return settings.broker_url, options if settings.broker_url.startswith(("redis", "rediss")) else {}
     messages, control = settings.data / "broker" / "messages", settings.data / "broker" / "control"
     for folder in (messages, control):

@@ -25,6 +25,7 @@ from storage.records import Origin, RecordHeader
 from storage.segments import FileReader, Segment, sync_directory, write_all
 
 log = get("spool")
+BUFFER_BYTES = 1024 * 1024  # of a reception, from its first bytes on
 FREE_SPACE_SECONDS = 0.2  # how long a reading of the free space is believed
 
 Sealed = Callable[[Path], None]
@@ -145,7 +146,7 @@ class Reception:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._buffer = bytearray(1024 * 1024)
+        self._buffer = bytearray()
         self._length = 0
         self._large: _LargeObject | None = None
         self._header: RecordHeader | None = None
@@ -169,7 +170,7 @@ class Reception:
             self._spill()
             needed = length
         if needed > len(self._buffer):
-            self._buffer += bytes(max(needed - len(self._buffer), len(self._buffer)))
+            self._buffer += bytes(max(needed, BUFFER_BYTES, 2 * len(self._buffer)) - len(self._buffer))
         return memoryview(self._buffer)[needed - length : needed]
 
     def took(self, length: int) -> None:
@@ -198,7 +199,12 @@ class Reception:
             self._large.abandon()
             self._large = None
         if len(self._buffer) > self._spool.settings.object_memory_bytes_max:
-            self._buffer = bytearray(1024 * 1024)
+            self._buffer = bytearray()
+
+    def close(self) -> None:
+        """Receive no more. The buffer goes at once: associations are cycles, which Python collects late."""
+        self.discard()
+        self._buffer = bytearray()
 
     def _spill(self) -> None:
         assert self._header is not None, "begin first"

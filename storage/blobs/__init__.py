@@ -1,7 +1,7 @@
 """Object stores behind one interface. `tests/integration/storage/test_blobs.py` is the behaviour that all share.
 
-Keys are relative paths of letters, digits and `._-/`. Objects are immutable: what is put twice under one key
-is the same, or a rendition made anew.
+Keys are relative paths of letters, digits and `._-/`; no part begins with a dot. Objects are immutable: what is put
+twice under one key is the same, or a rendition made anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pacs.settings import Settings
 
 
 class ObjectStore(Protocol):
-    """The interface. Every method raises ObjectMissing for an unknown key, OSError where the store is away."""
+    """The interface. Methods raise ObjectMissing for an unknown or unusable key, OSError where the store is away."""
 
     def put(self, key: str, data: bytes) -> None:
         """Store a small object; durable, and whole or not at all."""

@@ -5,32 +5,39 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.error import MinioException, S3Error
+from minio.error import InvalidResponseError, MinioException, S3Error
+from minio.helpers import ObjectWriteResult
 
 from pacs.errors import ObjectMissing, SettingError
 from pacs.settings import MIB, Settings
 from storage.blobs.digest import bytes_md5, file_md5
+from storage.blobs.keys import checked
 
 PART_BYTES = 64 * MIB  # minio-py holds one part in memory
-TIMEOUT = urllib3.Timeout(connect=5, read=60)
+OTHER_BYTES = "the object store holds other bytes than it was given"
+# A store that takes a connection and then says nothing is away after so many seconds, tried twice.
+TIMEOUT = urllib3.Timeout(connect=5, read=30)
+RETRIES = urllib3.Retry(total=2, read=1, backoff_factor=0.2)
 
 
 class S3Store:
-    """A bucket, and a prefix in it."""
+    """A bucket, and a prefix in it. Opening it asks nothing of the server: a node must start while it is away."""
 
-    def __init__(self, client: Minio, bucket: str, prefix: str) -> None:
-        self._client, self._bucket = client, bucket
+    def __init__(self, client: Minio, bucket: str, prefix: str, region: str) -> None:
+        self._client, self._bucket, self._region = client, bucket, region
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> S3Store:
-        """Connect, and make the bucket if it is not there; raises SettingError for what cannot be used."""
+        """Raises SettingError for what cannot name a store."""
         target = urlsplit(settings.object_store)
         endpoint = urlsplit(settings.s3_endpoint)
         if not target.netloc or endpoint.scheme not in ("http", "https") or not endpoint.netloc:
@@ -43,32 +50,22 @@ class S3Store:
             secret_key=settings.s3_secret_key,
             secure=endpoint.scheme == "https",
             region=settings.s3_region,
-            http_client=urllib3.PoolManager(
-                num_pools=4, maxsize=32, timeout=TIMEOUT, retries=urllib3.Retry(total=2, backoff_factor=0.2)
-            ),
+            http_client=urllib3.PoolManager(num_pools=4, maxsize=32, timeout=TIMEOUT, retries=RETRIES),
         )
-        store = cls(client, target.netloc, target.path)
-        with _errors(""):
-            if not client.bucket_exists(target.netloc):
-                with contextlib.suppress(S3Error):  # another process was faster
-                    client.make_bucket(target.netloc, location=settings.s3_region)
-        return store
+        return cls(client, target.netloc, target.path, settings.s3_region)
 
     def put(self, key: str, data: bytes) -> None:
-        with _errors(key):
-            made = self._client.put_object(self._bucket, self._prefix + key, io.BytesIO(data), len(data))
+        made = self._put_stream(key, io.BytesIO(data), len(data))
         if not _same(made.etag, bytes_md5(data)) and self.get(key) != data:
-            raise OSError(5, "the object store holds other bytes than it was given")
+            raise OSError(5, OTHER_BYTES)
 
     def put_file(self, key: str, path: Path) -> None:
         length = path.stat().st_size
-        with path.open("rb") as file, _errors(key):
-            made = self._client.put_object(
-                self._bucket, self._prefix + key, file, length, part_size=PART_BYTES, num_parallel_uploads=1
-            )
+        with path.open("rb") as file:
+            made = self._put_stream(key, file, length)
         expected = file_md5(path) if length <= PART_BYTES else _multipart_etag(path)
         if not _same(made.etag, expected) and self._stored_md5(key) != file_md5(path):
-            raise OSError(5, "the object store holds other bytes than it was given")
+            raise OSError(5, OTHER_BYTES)
 
     def get(self, key: str) -> bytes:
         return self._read(key)
@@ -78,28 +75,57 @@ class S3Store:
             return b""
         try:
             return self._read(key, offset, length)
-        except OSError:
-            if offset >= self.size(key):  # 416, which not every server answers in XML
-                return b""
-            raise
+        except _BeyondEnd:
+            return b""
 
     def size(self, key: str) -> int:
         with _errors(key):
-            return int(self._client.stat_object(self._bucket, self._prefix + key).size or 0)
+            return int(self._client.stat_object(self._bucket, self._name(key)).size or 0)
 
     def delete(self, key: str) -> None:
         with contextlib.suppress(ObjectMissing), _errors(key):
-            self._client.remove_object(self._bucket, self._prefix + key)
+            self._client.remove_object(self._bucket, self._name(key))
 
     def keys(self, prefix: str) -> Iterator[str]:
         with _errors(prefix):
-            found = self._client.list_objects(self._bucket, prefix=self._prefix + prefix, recursive=True)
-            names = sorted(str(o.object_name) for o in found)
+            names = self._listed(self._prefix + prefix)
         yield from (name.removeprefix(self._prefix) for name in names)
+
+    def _listed(self, prefix: str) -> list[str]:
+        found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+        try:
+            return sorted(str(o.object_name) for o in found)
+        except (S3Error, InvalidResponseError) as error:
+            if _code(error) == "NoSuchBucket":  # nothing was put yet
+                return []
+            raise
+
+    def _name(self, key: str) -> str:
+        return self._prefix + checked(key)
+
+    def _put_stream(self, key: str, stream: BinaryIO, length: int) -> ObjectWriteResult:
+        """Makes the bucket if there is none yet: at the first put, since opening asks nothing."""
+        name = self._name(key)
+        for last in (False, True):
+            with _errors(key):
+                try:
+                    stream.seek(0)
+                    return self._client.put_object(
+                        self._bucket, name, stream, length, part_size=PART_BYTES, num_parallel_uploads=1
+                    )
+                except (S3Error, InvalidResponseError) as error:
+                    if _code(error) != "NoSuchBucket" or last:
+                        raise
+                self._make_bucket()
+        raise AssertionError("the second try returns or raises")
+
+    def _make_bucket(self) -> None:
+        with contextlib.suppress(S3Error, InvalidResponseError):  # another process was faster
+            self._client.make_bucket(self._bucket, location=self._region)
 
     def _read(self, key: str, offset: int = 0, length: int = 0) -> bytes:
         with _errors(key):
-            response = self._client.get_object(self._bucket, self._prefix + key, offset, length)
+            response = self._client.get_object(self._bucket, self._name(key), offset, length)
             try:
                 return bytes(response.read())
             finally:
@@ -110,7 +136,7 @@ class S3Store:
         """Read back what is stored: for servers whose ETag is not an MD5."""
         digest = hashlib.md5(usedforsecurity=False)
         with _errors(key):
-            response = self._client.get_object(self._bucket, self._prefix + key)
+            response = self._client.get_object(self._bucket, self._name(key))
             try:
                 for chunk in response.stream(MIB):
                     digest.update(chunk)
@@ -133,16 +159,33 @@ def _multipart_etag(path: Path) -> str:
     return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 
+class _BeyondEnd(OSError):
+    """A range that begins after the object's last byte (HTTP 416)."""
+
+
 @contextlib.contextmanager
 def _errors(key: str) -> Iterator[None]:
     """What the SDK raises, in the words of the interface."""
     try:
         yield
-    except S3Error as error:
-        if error.code in ("NoSuchKey", "NotFound", "NoSuchObject"):
-            raise ObjectMissing(key) from None
-        raise OSError(5, f"object store: {error.code}") from error
     except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
-        if getattr(error, "_code", None) == 404:  # InvalidResponseError: a 404 that came as text/xml
+        code = _code(error)
+        if code in ("NoSuchKey", "NotFound", "NoSuchObject"):
             raise ObjectMissing(key) from None
-        raise OSError(5, f"object store: {type(error).__name__}") from error
+        if code == "InvalidRange":
+            raise _BeyondEnd(5, "the range begins after the end") from None
+        raise OSError(5, f"object store: {code}") from error
+
+
+def _code(error: Exception) -> str:
+    """S3's word for what happened. The SDK reads it from `application/xml` only, and some servers say `text/xml`."""
+    if isinstance(error, S3Error):
+        return error.code or "unknown"
+    if isinstance(error, InvalidResponseError):
+        said = re.search(r"<Code>(\w+)</Code>", str(error))
+        return (
+            said[1]
+            if said
+            else {404: "NoSuchKey", 416: "InvalidRange"}.get(error._code, f"HTTP {error._code}")
+        )
+    return type(error).__name__

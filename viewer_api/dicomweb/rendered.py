@@ -41,7 +41,7 @@ def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, se
     index = frame_numbers(frames)[0] if frames else representative_frame(attributes)
     encoded = _encoded(archive, located, index)
     picture = render_frame(attributes, encoded, located.entry.transfer_syntax, index, _window(request))
-    picture = _in_viewport(request, picture, pixel_aspect(attributes))
+    picture = _in_viewport(request, picture, pixel_aspect(attributes, index))
     quality = _whole(request, "quality", 90, 1, 100)
     headers = {"Cache-Control": "private, max-age=3600", "Vary": "Accept"}
     return Response(encode(picture, KINDS[media_type], quality), headers=headers, media_type=media_type)
@@ -50,9 +50,9 @@ def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, se
 @router.get("/thumbnail")
 @router.get(SERIES + "/thumbnail")
 def series_thumbnail(who: Who, archive: TheArchive, study_uid: str, series_uid: str = "") -> Response:
-    """The thumbnail of a series; of a study, that of its first series with pictures."""
+    """The thumbnail of a series; of a study, that of its largest series with pictures."""
     rows = find_series(archive, who, study_uid, series_uid)
-    row = next((r for r in rows if r.has_pixels), rows[0])
+    row = max(rows, key=lambda r: (r.has_pixels, r.instance_count))
     picture = read_thumbnail(archive, row.series_pk, row.modality)
     fresh = row.derived_count >= row.instance_count
     cache = "private, max-age=300" if fresh else "no-store"
@@ -69,7 +69,7 @@ def instance_thumbnail(request: Request, who: Who, archive: TheArchive, study_ui
     picture = render_frame(
         attributes, _encoded(archive, located, index), located.entry.transfer_syntax, index
     )
-    small = fit(picture, 256, 256, pixel_aspect(attributes))
+    small = fit(picture, 256, 256, pixel_aspect(attributes, index))
     return Response(encode(small, "jpeg", 85), media_type="image/jpeg")
 
 

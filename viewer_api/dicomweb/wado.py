@@ -12,13 +12,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from pacs.access import Principal
-from pacs.errors import BadQuery, NotAcceptable, NotFound
+from pacs.errors import BadQuery, NotAcceptable
 from pacs.transcode import EXPLICIT_LITTLE, NATIVE, can_decode, native_frame, to_explicit_little
 from storage import retrieve
 from storage.archive import Archive
-from storage.contents import decode_metadata
-from storage.retrieve import Located, find_series, locate, read_bulk, read_frame, read_part10, stream
-from storage.search import Found
+from storage.retrieve import Located, locate, read_bulk, read_frame, read_part10, stream
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.media import MediaRange, choose
 from viewer_api.dicomweb.multipart import Multipart, whole
@@ -121,20 +119,15 @@ def metadata(
 ) -> Response:
     """The DICOM JSON of all instances, from what was written at indexing."""
     choose(accept_of(request), [JSON, "application/json"])
-    rows = find_series(archive, who, study_uid, series_uid)
-    with archive.database.begin() as connection:
-        keys = [key for row in rows for key in archive.metadata_keys(connection, row.series_pk)]
-    etag = f'"{hashlib.sha256("".join(keys).encode()).hexdigest()[:32]}"'
+    found = retrieve.metadata_keys(archive, who, study_uid, series_uid)
+    etag = f'"{hashlib.sha256("".join(found).encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
-    if len(keys) == 1:
-        body = archive.objects.get(keys[0])
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(body, headers=headers | {"Content-Encoding": "gzip"}, media_type=JSON)
-        return Response(gzip.decompress(body), headers=headers, media_type=JSON)
-    lines = [line for key in keys for line in decode_metadata(archive.objects.get(key))]
-    return Response(b"[" + b",".join(lines) + b"]", headers=headers, media_type=JSON)
+    zipped = retrieve.zipped_metadata(archive, found)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(zipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=JSON)
+    return Response(gzip.decompress(zipped), headers=headers, media_type=JSON)
 
 
 @router.get(INSTANCE + "/metadata")
@@ -150,19 +143,7 @@ def attributes_of(
     archive: Archive, who: Principal, study_uid: str, series_uid: str, sop_instance: str
 ) -> Any:
     """The DICOM JSON of one instance; raises NotFound."""
-    wanted = sop_instance.encode()
-    for row in find_series(archive, who, study_uid, series_uid):
-        for line in _lines(archive, row):
-            if wanted in line:
-                attributes = json.loads(line)
-                if sop_instance in attributes.get("00080018", {}).get("Value", ()):
-                    return attributes
-    raise NotFound("there is no such instance")
-
-
-def _lines(archive: Archive, row: Found) -> list[bytes]:
-    with archive.database.begin() as connection:
-        return archive.metadata(connection, row.series_pk)
+    return retrieve.attributes(archive, who, study_uid, series_uid, sop_instance)
 
 
 def frame_numbers(text: str) -> list[int]:

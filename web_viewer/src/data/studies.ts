@@ -4,6 +4,7 @@ import { fetchManifest, fetchMe, fetchStudies } from '../api/portal'
 import type { Study, StudyFilter, StudyPage } from '../api/types'
 
 const POLL_MS = 3000
+const MANIFEST_POLL_MS = 15_000
 
 /** The list as known so far: newest first, and where it goes on. */
 export interface Known {
@@ -101,7 +102,9 @@ export const manifestQuery = (studyUid: string) => ({
   staleTime: 30_000,
 })
 
-export const useManifest = (studyUid: string) => useQuery(manifestQuery(studyUid))
+/** A study may still be arriving while it is read. */
+export const useManifest = (studyUid: string) =>
+  useQuery({ ...manifestQuery(studyUid), refetchInterval: MANIFEST_POLL_MS })
 
 export const useMe = () =>
   useQuery({ queryKey: ['me'], queryFn: ({ signal }) => fetchMe(signal), staleTime: Infinity })

@@ -102,6 +102,10 @@ function checkLength(dataset: Dataset, { bytes, transferSyntax }: FrameBytes): v
 const syntaxToAsk = (ref: FrameRef): string =>
   ref.instance.transfer_syntax === JPEG_EXTENDED ? EXPLICIT_LITTLE_ENDIAN : ANY_SYNTAX
 
+/** Float Pixel Data (7FE0,0008) has no Pixel Representation; by itself the loader would cut it to whole numbers. */
+const isFloat = (dataset: Dataset): boolean =>
+  number(dataset, TAG.bitsAllocated) === 32 && number(dataset, TAG.pixelRepresentation) === null
+
 async function decode(
   imageId: string,
   dataset: Dataset,
@@ -115,8 +119,9 @@ async function decode(
   if (NATIVE.has(frame.transferSyntax)) clearUnusedBits(dataset, frame)
   try {
     const { bytes, transferSyntax } = frame
+    const typed = isFloat(dataset) ? { ...options, targetBuffer: { type: 'Float32Array' } } : options
     // The loader's types want a view that only Node hands out.
-    const image = await dicomImageLoader.createImage(imageId, bytes as never, transferSyntax, options)
+    const image = await dicomImageLoader.createImage(imageId, bytes as never, transferSyntax, typed)
     return image as Types.IImage
   } catch (error) {
     throw new ImageError(

@@ -13,7 +13,9 @@ function resizeAll(): void {
   renderingEngine().resize(true, false)
   for (const { view, zoom, pan } of kept) {
     const moved = zoom !== 1 || pan[0] !== 0 || pan[1] !== 0
-    if (view.state.get().shown === null || !moved) continue
+    // Without WebGL zoom counts screen pixels, which the new size has changed: start from the fit again.
+    if (view.lite.on) view.lite.fitted()
+    if (view.state.get().shown === null || !moved || view.lite.on) continue
     view.viewport.setZoom(zoom)
     view.viewport.setPan(pan)
     view.viewport.render()

@@ -6,9 +6,11 @@ import { renderingEngine } from './cornerstone'
 import { viewEdges } from './edges'
 import { unwrapped } from './errors'
 import { datasetOf, sourceOf } from './frameLoader'
+import { Lite } from './lite'
 import { Player } from './player'
 import { StackImages } from './stackImages'
 import { cineFor, EMPTY, Observable, opened, type ViewState } from './viewState'
+import { ensureWindow } from './window'
 
 /** Fast loads do not flash a spinner. */
 const SPINNER_AFTER_MS = 150
@@ -18,6 +20,8 @@ const { Events, ViewportType } = Enums
 export class StackView {
   readonly state = new Observable<ViewState>(EMPTY)
   readonly viewport: StackViewport
+  readonly lite: Lite
+  #displaying = false
   #images: StackImages | null = null
   #player: Player | null = null
   #turn = 0
@@ -36,6 +40,7 @@ export class StackView {
       defaultOptions: { background: [0, 0, 0] },
     })
     this.viewport = engine.getViewport(id) as StackViewport
+    this.lite = new Lite(this.viewport)
     element.addEventListener(Events.VOI_MODIFIED, this.#voiChanged)
     element.addEventListener(Events.CAMERA_MODIFIED, this.#cameraChanged)
   }
@@ -72,7 +77,9 @@ export class StackView {
       await this.#display(images, index, image, turn)
       if (turn === this.#turn) images.prefetchAround(index)
     } catch (error) {
-      if (turn === this.#turn) this.#failed(unwrapped(error))
+      if (turn !== this.#turn) return
+      this.pause()
+      this.state.patch({ phase: 'failed', error: unwrapped(error) })
     } finally {
       clearTimeout(spinner)
     }
@@ -82,18 +89,12 @@ export class StackView {
     const { item, target } = this.state.get()
     if (!item) return
     const next = Math.min(Math.max(target + delta, 0), item.frames.length - 1)
-    if (next === target) return
-    this.pause()
-    void this.show(next)
+    if (next !== target) this.seek(next)
   }
 
   seek(index: number): void {
     this.pause()
     void this.show(index)
-  }
-
-  retry(): void {
-    void this.show(this.state.get().target)
   }
 
   setVoi(voi: Voi): void {
@@ -114,6 +115,8 @@ export class StackView {
     if (this.state.get().shown === null) return
     this.viewport.resetProperties()
     this.viewport.resetCamera()
+    this.lite.chose(null)
+    this.lite.fitted()
     this.viewport.render()
     this.#readView()
   }
@@ -172,14 +175,24 @@ export class StackView {
     this.#images?.dispose()
     this.#images = null
     this.#stackSet = false
+    this.lite.chose(null)
   }
 
   async #display(images: StackImages, index: number, image: Types.IImage, turn: number): Promise<void> {
     const id = images.ids[index]
-    if (this.#stackSet) await this.viewport.setImageIdIndex(index)
-    else await this.viewport.setStack(images.ids, index)
-    if (turn !== this.#turn) return
-    this.#stackSet = true
+    const isFirst = !this.#stackSet
+    this.#displaying = true
+    try {
+      if (isFirst) await this.viewport.setStack(images.ids, index)
+      else await this.viewport.setImageIdIndex(index)
+      if (turn !== this.#turn) return
+      this.#stackSet = true
+      if (isFirst) this.lite.fitted()
+      else this.lite.settle()
+      ensureWindow(this.viewport, image)
+    } finally {
+      this.#displaying = false
+    }
     // `setStack` and `setImageIdIndex` resolve whatever happened: look at what is there.
     if (this.viewport.getCornerstoneImage()?.imageId !== id) throw new Error('the image was not drawn')
     this.viewport.render()
@@ -207,11 +220,6 @@ export class StackView {
     if (item.kind === 'loop' && startsByItself(dataset, item.frames.length)) this.play()
   }
 
-  #failed(error: Error): void {
-    this.pause()
-    this.state.patch({ phase: 'failed', error })
-  }
-
   #readView(): void {
     const { voiRange, invert } = this.viewport.getProperties()
     this.state.patch({ voi: voiRange ?? null, inverted: Boolean(invert) })
@@ -225,7 +233,9 @@ export class StackView {
 
   readonly #voiChanged = (): void => {
     if (this.state.get().shown === null) return
-    this.state.patch({ voi: this.viewport.getProperties().voiRange ?? null })
+    const voi = this.viewport.getProperties().voiRange ?? null
+    if (!this.#displaying) this.lite.chose(voi)
+    this.state.patch({ voi })
   }
 
   readonly #cameraChanged = (): void => {
@@ -233,6 +243,6 @@ export class StackView {
     if (!dataset || !shownRef) return
     const seen = viewEdges(this.viewport.getCamera(), dataset, shownRef.frame)
     const same = JSON.stringify(seen) === JSON.stringify(edges)
-    this.state.patch({ zoom: this.viewport.getZoom(), edges: same ? edges : seen })
+    this.state.patch({ zoom: this.lite.zoom, edges: same ? edges : seen })
   }
 }

@@ -97,8 +97,8 @@ export function Cell(props: Props): ReactElement {
         {!item && <p className="cell-message">{t('viewer.empty')}</p>}
         {view && item && item.kind !== 'document' && state.item === item && (
           <>
-            <Overlay state={state} manifest={manifest} />
-            <CellStatus state={state} onRetry={() => view.retry()} />
+            <Overlay state={state} manifest={manifest} lite={view.lite.on} />
+            <CellStatus state={state} onRetry={() => view.seek(state.target)} />
           </>
         )}
         {view && multiple && <StackSlider view={view} state={state} />}

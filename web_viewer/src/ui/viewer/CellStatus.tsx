@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next'
 import type { ViewState } from '../../render/viewState'
 import { describeError, errorDetail } from '../describe'
 import { Icon } from '../icons'
+import { Preview } from './Preview'
 
 /** Over the picture: that it is still coming, or why it does not come. */
 export function CellStatus({
@@ -28,11 +29,15 @@ export function CellStatus({
     )
   }
   if (state.phase === 'loading') {
+    const awaited = state.item?.frames[state.target]
     return (
-      <div className="cell-loading" role="status">
-        <span className="spinner small" />
-        {t('viewer.loadingImage', { index })}
-      </div>
+      <>
+        {awaited && state.shown === null && <Preview frame={awaited} />}
+        <div className="cell-loading" role="status">
+          <span className="spinner small" />
+          {t('viewer.loadingImage', { index })}
+        </div>
+      </>
     )
   }
   return null

@@ -20,8 +20,15 @@ function Corner({ at, lines }: { at: string; lines: (string | null | undefined)[
 const sized = (label: string, value: number | null, digits = 1): string | null =>
   value === null ? null : `${label} ${fixed(value, digits)} mm`
 
+interface Props {
+  state: ViewState
+  manifest: Manifest
+  /** Drawn without WebGL. */
+  lite: boolean
+}
+
 /** Identity comes from the image on the screen, so that it can never be that of another. */
-export function Overlay({ state, manifest }: { state: ViewState; manifest: Manifest }): ReactElement | null {
+export function Overlay({ state, manifest, lite }: Props): ReactElement | null {
   const { t } = useTranslation()
   const { dataset, shownRef, item, shown } = state
   if (!dataset || !shownRef || !item || shown === null || state.phase === 'failed') return null
@@ -70,6 +77,7 @@ export function Overlay({ state, manifest }: { state: ViewState; manifest: Manif
       <Corner
         at="bottom-right"
         lines={[
+          lite ? t('viewer.lite') : null,
           state.inverted ? t('viewer.inverted') : null,
           window && !state.color ? `W ${fixed(window.width, wide)}  L ${fixed(window.center, wide)}` : null,
           `${t('viewer.zoom')} ${fixed(state.zoom, 2)}×`,

@@ -1,4 +1,4 @@
-import { memo, type ReactElement } from 'react'
+import { memo, type ReactElement, useEffect, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Item } from '../../data/items'
 import { Icon } from '../icons'
@@ -15,6 +15,10 @@ interface EntryProps {
 const Entry = memo(function Entry({ item, chosen, onChoose }: EntryProps): ReactElement {
   const { t } = useTranslation()
   const { series, kind, frames } = item
+  const button = useRef<HTMLButtonElement>(null)
+  useEffect(() => {
+    if (chosen) button.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [chosen])
   const unit = kind === 'document' ? 'objects' : kind === 'loop' ? 'frames' : 'images'
   const title =
     series.description ||
@@ -22,6 +26,7 @@ const Entry = memo(function Entry({ item, chosen, onChoose }: EntryProps): React
   return (
     <li>
       <button
+        ref={button}
         type="button"
         className="series"
         data-testid="series-item"

@@ -1,0 +1,128 @@
+"""WADO-RS: a whole series, one frame, one picture, the metadata."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+
+from bench.corpus import Study, make_study
+from bench.measure import Figure, Group, Row, cpu_seconds, milliseconds, until
+from bench.peers import Peer
+from bench.run import Run
+from bench.senders import send
+from bench.web import DICOM_JSON, Client
+
+ORIGINALS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+FRAME = 'multipart/related; type="application/octet-stream"'
+WARM = 5
+REMARKS = (
+    "One client, one kept connection, http.client reading 1 MB at a time: the same for both. Client and server share "
+    "the two cores.",
+    "The series is as received (transfer-syntax=*). A frame is the uncompressed 16-bit frame of one slice, another "
+    "slice each time; rendered is its JPEG with the default window.",
+    "Metadata is asked for as browsers ask (Accept-Encoding: gzip), and its time includes unzipping. Tongying writes "
+    "it when it indexes; Orthanc makes it from what its plug-in keeps, or from the files.",
+)
+
+
+def measure(run: Run) -> Group:
+    """One series at each peer, then rounds in turns."""
+    study = make_study(run.folder / "retrieve", run.sizes.slices, run.sizes.side, "RETRIEVE")
+    peers = [p for p in run.peers.values() if p.web]
+    for peer in peers:
+        _store(peer, study)
+    time.sleep(min(4.0, run.sizes.slices / 20))  # what is derived in the background is done
+    samples: dict[tuple[str, str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    clients = {p.name: Client(p.web) for p in peers if p.web}
+    try:
+        for _ in range(run.sizes.rounds):
+            for peer in peers:
+                speed, cpu = _series(peer, clients[peer.name], study)
+                samples["series as received", "MB/s", 50][peer.name].append(speed)
+                samples["series as received: CPU of all its processes", "ms/MB", 50][peer.name].append(cpu)
+        for what, request in _small(study).items():
+            for name, values in _in_turns(clients, request, run.sizes.requests).items():
+                samples[f"{what}, p50", "ms", 50][name] = values
+                samples[f"{what}, p95", "ms", 95][name] = values
+    finally:
+        for client in clients.values():
+            client.close()
+    rows = [_row(*key, by_peer) for key, by_peer in samples.items()]
+    for row in rows:
+        run.say("  " + row.what + ": " + ", ".join(f"{n} {row.shown(n):.2f} {row.unit}" for n in row.figures))
+    return Group("retrieve", "WADO-RS", tuple(rows), REMARKS)
+
+
+def _row(what: str, unit: str, percentile: int, by_peer: dict[str, list[float]]) -> Row:
+    figures = {name: Figure(tuple(values)) for name, values in by_peer.items()}
+    return Row(what, unit, figures, more_is_better=unit == "MB/s", percentile=percentile)
+
+
+def _store(peer: Peer, study: Study) -> None:
+    send(peer, [[study.folder]])
+    assert peer.web is not None
+    with Client(peer.web) as client:
+        until(
+            lambda: client.instances_of(study.study_uid) == len(study.images),
+            poll_seconds=0.05, seconds_max=60, what=f"{peer.name} lists the series",
+        )  # fmt: skip
+
+
+def _path(study: Study) -> str:
+    return f"/studies/{study.study_uid}/series/{study.series_uid}"
+
+
+def _series(peer: Peer, client: Client, study: Study) -> tuple[float, float]:
+    """MB/s, and CPU milliseconds for each MB; raises OSError if bytes are missing."""
+    before = sum(cpu_seconds(pids) for pids in peer.roles().values())
+    start = time.perf_counter()
+    received = client.drain(_path(study), ORIGINALS)
+    seconds = time.perf_counter() - start
+    spent = sum(cpu_seconds(pids) for pids in peer.roles().values()) - before
+    if received < study.bytes * 0.99:  # Orthanc may rewrite the file meta information
+        raise OSError(f"{peer.name} gave {received} bytes of {study.bytes}")
+    return received / 1e6 / seconds, spent * 1000 / (received / 1e6)
+
+
+Request = Callable[[Client], object]
+
+
+def _small(study: Study) -> dict[str, Callable[[], Request]]:
+    """The small requests; each call of a maker goes on to the next slice, the same for every peer."""
+    series = _path(study)
+
+    def instances(tail: str, accept: str) -> Callable[[], Request]:
+        paths = itertools.cycle([f"{series}/instances/{image.uid}{tail}" for image in study.images])
+        return lambda: _reading(next(paths), accept)
+
+    return {
+        "one frame": instances("/frames/1", FRAME),
+        "one rendered JPEG": instances("/frames/1/rendered", "image/jpeg"),
+        f"metadata of the series ({len(study.images)})": lambda: _reading(
+            f"{series}/metadata", DICOM_JSON, "gzip"
+        ),
+        "metadata, not zipped": lambda: _reading(f"{series}/metadata", DICOM_JSON),
+    }
+
+
+def _reading(path: str, accept: str, encoding: str = "identity") -> Request:
+    def read(client: Client) -> object:
+        if not client.read(path, accept, encoding):
+            raise OSError(f"{path}: nothing came")
+        return None
+
+    return read
+
+
+def _in_turns(clients: dict[str, Client], make: Callable[[], Request], count: int) -> dict[str, list[float]]:
+    taken: dict[str, list[float]] = {name: [] for name in clients}
+    for number in range(-WARM, count):
+        request = make()
+        for name, client in clients.items():
+            spent = milliseconds(partial(request, client))
+            if number >= 0:
+                taken[name].append(spent)
+    return taken

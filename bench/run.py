@@ -1,0 +1,42 @@
+"""What every group of measurements works with: the sizes, the folder, the peers and the console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.peers import Peer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much is measured."""
+
+    side: int = 512  # pixels of a slice: 515 kB
+    images: int = 500  # sent in a round
+    rounds: int = 7
+    warm_rounds: int = 1
+    studies: int = 30  # of the search for a fresh study
+    slices: int = 250  # of the series that is retrieved
+    requests: int = 100  # of each small kind
+    page_rounds: int = 5
+
+
+FULL = Sizes()
+QUICK = Sizes(images=200, rounds=5, studies=20, requests=40)
+TINY = Sizes(side=64, images=8, rounds=1, studies=2, slices=6, requests=3, page_rounds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the benchmarks."""
+
+    sizes: Sizes
+    folder: Path
+    peers: dict[str, Peer]
+    console: Console
+
+    def say(self, text: str) -> None:
+        self.console.print(text, style="dim")

@@ -1,0 +1,37 @@
+"""DCMTK's sender, one process for each association."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from bench.measure import stop_by_pid
+from bench.peers import Peer
+from tests.support.dicom import NO_WAIT
+
+SEND_SECONDS_MAX = 300
+
+
+def send(peer: Peer, associations: list[list[Path]]) -> float:
+    """Send folders, each list in an association of its own, all at once; seconds until all have ended.
+
+    Raises OSError if a sender failed.
+    """
+    start = time.perf_counter()
+    senders = [subprocess.Popen(_command(peer, folders), env=NO_WAIT, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE) for folders in associations]  # fmt: skip
+    try:
+        errors = [sender.communicate(timeout=SEND_SECONDS_MAX)[1] for sender in senders]
+        seconds = time.perf_counter() - start
+    finally:
+        stop_by_pid(s.pid for s in senders if s.poll() is None)
+    for sender, said in zip(senders, errors, strict=True):
+        if sender.returncode or b"E:" in said:
+            raise OSError(f"storescu to {peer.name}: {said[-500:].decode(errors='replace')}")
+    return seconds
+
+
+def _command(peer: Peer, folders: list[Path]) -> list[str]:
+    target = ["127.0.0.1", str(peer.dicom_port)]
+    return ["storescu", "-R", "-aec", peer.ae_title, "+sd", *target, *map(str, folders)]

@@ -1,0 +1,103 @@
+"""C-STORE by one association and by four: how fast images are acknowledged and indexed, and what CPU that takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import ExitStack
+
+from bench.corpus import Study, make_study
+from bench.measure import Figure, Group, Row, cpu_seconds, settle, until
+from bench.peers import TONGYING, Peer
+from bench.run import Run
+from bench.senders import send
+from bench.web import Client
+
+ASSOCIATIONS_MAX = 4
+INDEXED_SECONDS_MAX = 120
+POLL_SECONDS = 0.02
+REMARKS = (
+    "The sender is DCMTK's storescu with TCP_NODELAY=1, one process for each association, on the same two cores as "
+    "the receiver: a rate is that of both together. It includes the start of the sender and its association.",
+    "Acknowledged means at Tongying: the bytes are synced to the disk (fdatasync before status 0x0000). Orthanc 1.10 "
+    "syncs each file too (SyncStorageArea, its default) and indexes before it answers. storescp syncs "
+    "nothing, has no index, and what it acknowledged is lost with the power.",
+    "Indexed: from the first byte sent until the study list of QIDO-RS shows the full count of all studies. For "
+    "Orthanc that is the answer to the last image; Tongying indexes behind the acknowledgement.",
+    "CPU: user and system time of the peer's processes for each image, until all are indexed. "
+    "It is the figure that a busy machine changes least.",
+)
+
+Samples = dict[tuple[str, str], dict[str, list[float]]]
+
+
+def measure(run: Run) -> Group:
+    """One association and four, in turns over the peers."""
+    each = -(-run.sizes.images // ASSOCIATIONS_MAX)
+    studies = [
+        make_study(run.folder / "store" / str(n), each, run.sizes.side, f"STORE{n}")
+        for n in range(ASSOCIATIONS_MAX)
+    ]
+    samples: Samples = defaultdict(lambda: defaultdict(list))
+    for associations in (1, ASSOCIATIONS_MAX):
+        for number in range(-run.sizes.warm_rounds, run.sizes.rounds):
+            for study in studies:
+                study.stamp()
+            for peer in run.peers.values():
+                taken = _round(peer, studies, associations)
+                if number >= 0:
+                    for (what, unit), value in taken.items():
+                        samples[f"{_said(associations)}: {what}", unit][peer.name].append(value)
+                    run.say(_line(peer.name, associations, taken))
+    return Group("store", "C-STORE", tuple(_row(key, by) for key, by in samples.items()), REMARKS)
+
+
+def _said(associations: int) -> str:
+    return "one association" if associations == 1 else "four associations"
+
+
+def _row(key: tuple[str, str], by_peer: dict[str, list[float]]) -> Row:
+    what, unit = key
+    figures = {name: Figure(tuple(values)) for name, values in by_peer.items()}
+    return Row(what, unit, figures, more_is_better=unit == "images/s")
+
+
+def _round(peer: Peer, studies: list[Study], associations: int) -> dict[tuple[str, str], float]:
+    """Send all studies once, and wait until they are listed."""
+    settle()
+    images = sum(len(s.images) for s in studies)
+    folders = [[s.folder for s in studies]] if associations == 1 else [[s.folder] for s in studies]
+    before = {role: cpu_seconds(pids) for role, pids in peer.roles().items()}
+    with ExitStack() as stack:
+        client = stack.enter_context(Client(peer.web)) if peer.web else None
+        acked = send(peer, folders)
+        indexed = acked + _until_listed(client, studies) if client else None
+    after = {role: cpu_seconds(pids) for role, pids in peer.roles().items()}
+    peer.tidy()
+    taken = {("acknowledged", "images/s"): images / acked}
+    if indexed:
+        taken["acknowledged and indexed", "images/s"] = images / indexed
+    spent = {role: (after[role] - before[role]) * 1000 / images for role in after}
+    taken["CPU of all its processes", "ms/image"] = sum(spent.values())
+    if peer.name == TONGYING:
+        taken |= {(f"CPU of the {role}", "ms/image"): ms for role, ms in spent.items() if role != "API"}
+    return taken
+
+
+def _until_listed(client: Client, studies: list[Study]) -> float:
+    waiting = {s.study_uid: len(s.images) for s in studies}
+
+    def listed() -> bool:
+        for uid, count in list(waiting.items()):
+            if client.instances_of(uid) < count:
+                return False
+            del waiting[uid]
+        return True
+
+    return until(listed, poll_seconds=POLL_SECONDS, seconds_max=INDEXED_SECONDS_MAX, what="all are indexed")
+
+
+def _line(name: str, associations: int, taken: dict[tuple[str, str], float]) -> str:
+    figures = ", ".join(
+        f"{what} {value:.{0 if value > 20 else 2}f} {unit}" for (what, unit), value in taken.items()
+    )
+    return f"  {name}, {_said(associations)}: {figures}"

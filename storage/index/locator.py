@@ -1,0 +1,32 @@
+"""One statement for access and place: the packs that hold a study's or series' instances, if they may be seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from pacs.access import Principal
+from storage.index.compiler import NEWEST_FIRST
+from storage.index.tables import packs, series, series_packs, studies
+from storage.index.visibility import visible
+
+
+def select_fragments(principal: Principal, study_uid: str, series_uid: str = "") -> Select[Any]:
+    """A row for each pack of each series, in the order in which `compile_query` lists the series."""
+    statement = (
+        select(
+            studies.c.study_uid, series.c.series_uid, series.c.id.label("series_pk"),
+            series_packs.c.pack_id, series_packs.c.instance_count, packs.c.key,
+        )
+        .select_from(
+            studies.join(series, series.c.study_pk == studies.c.id)
+            .join(series_packs, series_packs.c.series_pk == series.c.id)
+            .join(packs, packs.c.id == series_packs.c.pack_id)
+        )
+        .where(visible(principal), studies.c.study_uid == study_uid, series.c.instance_count > 0)
+        .order_by(
+            *NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id
+        )
+    )  # fmt: skip
+    return statement.where(series.c.series_uid == series_uid) if series_uid else statement
