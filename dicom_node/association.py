@@ -48,7 +48,7 @@ class NodeAssociation(Association):
         self.store = StoreScp(acceptor.spool)
         super().__init__(acceptor.ae, "acceptor")
         self._server = acceptor  # type: ignore[assignment]  # it asks it for shutdown_request only
-        self.dul = NodeUpperLayer(self)
+        self.dul: NodeUpperLayer = NodeUpperLayer(self)
         self.network_timeout = self.settings.association_idle_seconds
         self._reactor_checkpoint = _WakingCheckpoint(self.wake)
         self._reactor_checkpoint.set()

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 NO_DATA_SET = 0x0101
+_REQUESTS = {0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150}
+KNOWN = frozenset({0x0FFF} | _REQUESTS | {r | 0x8000 for r in _REQUESTS})  # PS3.7 E.1-1; 0FFF is C-CANCEL-RQ
 COMMENT_CHARACTERS_MAX = 64  # VR LO
 COMMAND_BYTES_MAX = 64 * 1024
 
@@ -73,8 +75,13 @@ def store_request(found: dict[int, bytes]) -> StoreRequest:
         message_id=_number(found, 0x0110),
         sop_class=found.get(0x0002, b""),
         sop_instance=found.get(0x1000, b""),
-        has_data_set=_number(found, 0x0800) != NO_DATA_SET,
+        has_data_set=has_data_set(found),
     )
+
+
+def has_data_set(found: dict[int, bytes]) -> bool:
+    """(0000,0800), Command Data Set Type: every value but one says that a data set follows."""
+    return _number(found, 0x0800) != NO_DATA_SET
 
 
 def _number(found: dict[int, bytes], element: int) -> int:
@@ -102,6 +109,6 @@ def _element(element: int, value: bytes) -> bytes:
     return _ELEMENT.pack(0, element, len(padded)) + padded
 
 
-def p_data(context_id: int, command: bytes) -> bytes:
-    """A P-DATA-TF PDU with one PDV that holds a whole command set (PS3.8 9.3.5)."""
-    return struct.pack(">BBIIBB", 0x04, 0, len(command) + 6, len(command) + 2, context_id, 0x03) + command
+def p_data(context_id: int, data: bytes, control: int = 0x03) -> bytes:
+    """A P-DATA-TF PDU with one PDV (PS3.8 9.3.5); of a whole command set, if `control` is not given."""
+    return struct.pack(">BBIIBB", 0x04, 0, len(data) + 6, len(data) + 2, context_id, control) + data

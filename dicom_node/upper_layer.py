@@ -13,10 +13,12 @@ import select
 import socket
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import StateMachine
+from pynetdicom.timer import Timer
 
 from dicom_node import commands
 from pacs.logs import get
@@ -31,7 +33,8 @@ ASSOCIATE_PDU_BYTES_MAX = 1024 * 1024  # 128 contexts with many syntaxes are 100
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # of any message that is not a C-STORE
 WAIT_SECONDS = 0.5  # how long a quiet thread sleeps before it looks at its timers
 LAST, COMMAND = 0x02, 0x01  # PDV message control header, PS3.8 E.2
-ESTABLISHED = "Sta6"
+ESTABLISHED, AWAITING_CLOSE = "Sta6", "Sta13"
+LAST_WORD_SECONDS, LAST_WORD_BYTES_MAX = 1.0, 4 * 1024 * 1024  # given to a peer that must close
 
 
 class ConnectionLost(Exception):
@@ -61,9 +64,11 @@ class NodeUpperLayer(DULServiceProvider):
         super().__init__(association)
         self._node = association
         self.state_machine = WakingStateMachine(self, association.wake)
+        self.artim_timer = Timer(association.acse_timeout)
+        self._idle_timer = Timer(association.settings.association_idle_seconds)
         self._command = bytearray()
         self._context_id = 0
-        self._foreign = False  # inside the data set of a message that is pynetdicom's
+        self._foreign = False  # a message that is pynetdicom's waits for (more of) its data set
         self._foreign_bytes = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._pipe_lock = threading.Lock()
@@ -99,8 +104,13 @@ class NodeUpperLayer(DULServiceProvider):
     def _is_transport_event(self) -> bool:
         """Sleep until there is something to do. C-STOREs are served one after the other without leaving."""
         peer = self._peer_socket()
-        if self.state_machine.current_state == "Sta13" or peer is None:
+        if peer is None:
             return bool(super()._is_transport_event())
+        if self.state_machine.current_state == AWAITING_CLOSE:
+            _let_close(peer)
+            if self.socket is not None:
+                self.socket.close()
+            return True
         while not self._kill_thread and self.to_provider_queue.empty() and self.event_queue.empty():
             if not self._readable(peer):
                 return False
@@ -172,9 +182,6 @@ class NodeUpperLayer(DULServiceProvider):
             raise ProtocolError(
                 f"a P-DATA-TF of {length} bytes is announced, agreed were {self._node.settings.pdu_bytes_max}"
             )
-        if self._foreign:
-            self._foreign_pdu(_receive(peer, length))
-            return
         left = length
         while left > 0:
             if left < 6:
@@ -184,32 +191,31 @@ class NodeUpperLayer(DULServiceProvider):
                 raise ProtocolError("a PDV is longer than its PDU")
             left -= size + 4
             if control & COMMAND:
-                if self._command_fragment(_receive(peer, size - 2), context_id, bool(control & LAST)):
-                    self._foreign_rest(peer, left)
-                    return
+                self._command_fragment(_receive(peer, size - 2), context_id, bool(control & LAST))
+            elif self._foreign:
+                self._foreign_fragment(_receive(peer, size - 2), context_id, control)
             else:
                 self._data_fragment(peer, size - 2, context_id, bool(control & LAST))
 
-    def _command_fragment(self, data: bytes, context_id: int, last: bool) -> bool:
-        """Whether it completes a command that is not ours."""
-        if self._node.store.receiving:
+    def _command_fragment(self, data: bytes, context_id: int, last: bool) -> None:
+        if self._node.store.receiving or self._foreign:
             raise ProtocolError("a command within a data set")
         self._command += data
         self._context_id = context_id
         if len(self._command) > commands.COMMAND_BYTES_MAX:
             raise ProtocolError("a command set without end")
         if not last:
-            return False
+            return
         command = bytes(self._command)
+        self._command.clear()
         try:
             found = commands.elements(command)
             if commands.command_field(found) == commands.C_STORE_RQ:
                 self._begin_store(commands.store_request(found), context_id)
-                self._command.clear()
-                return False
+            else:
+                self._begin_foreign(found, command)
         except ValueError as error:
             raise ProtocolError(str(error)) from None
-        return True
 
     def _begin_store(self, request: commands.StoreRequest, context_id: int) -> None:
         context = self._node._accepted_cx.get(context_id)
@@ -239,38 +245,36 @@ class NodeUpperLayer(DULServiceProvider):
         except OSError:
             raise ConnectionLost from None
 
-    # Messages that are not C-STORE: the command, whole by now, and what follows go to pynetdicom.
+    # Messages that are not C-STORE go to pynetdicom, each fragment as a PDU of its own.
 
-    def _foreign_rest(self, peer: socket.socket, left: int) -> None:
-        """The command set as one PDU of its own, then the rest of the PDU that it ended in."""
-        command = bytes(self._command)
-        self._command.clear()
+    def _begin_foreign(self, found: dict[int, bytes], command: bytes) -> None:
+        if commands.command_field(found) not in commands.KNOWN:
+            raise ProtocolError("an unknown command")
+        self._foreign = commands.has_data_set(found)
         self._foreign_bytes = 0
-        has_data = commands.elements(command).get(0x0800, b"") != struct.pack("<H", commands.NO_DATA_SET)
-        self._foreign = has_data
         self._hand_to_pynetdicom(commands.p_data(self._context_id, command))
-        if left:
-            self._foreign_pdu(_receive(peer, left))
 
-    def _foreign_pdu(self, body: bytes) -> None:
-        self._foreign_bytes += len(body)
+    def _foreign_fragment(self, data: bytes, context_id: int, control: int) -> None:
+        self._foreign_bytes += len(data)
         if self._foreign_bytes > MESSAGE_BYTES_MAX:
             raise ProtocolError(f"a message of more than {MESSAGE_BYTES_MAX} bytes that is no C-STORE")
-        self._foreign = not _ends_message(body)
-        self._hand_to_pynetdicom(struct.pack(">BxI", P_DATA_TF, len(body)) + body)
+        self._foreign = not control & LAST
+        self._hand_to_pynetdicom(commands.p_data(context_id, data, control))
 
 
-def _ends_message(body: bytes) -> bool:
-    """Whether the last PDV in these bytes is the last fragment of a data set."""
-    offset, control = 0, 0
-    while offset + 6 <= len(body):
-        size, _context, control = struct.unpack_from(">IBB", body, offset)
-        if size < 2:
-            raise ProtocolError("a PDV without a header")
-        offset += size + 4
-    if offset != len(body):
-        raise ProtocolError("a PDV is longer than its PDU")
-    return bool(control & LAST and not control & COMMAND)
+def _let_close(peer: socket.socket) -> None:
+    """Let the peer read our A-ABORT, A-RELEASE-RP or A-ASSOCIATE-RJ and close: what it still sends is thrown away
+    unread, for a moment, because a close with unread bytes is a reset that would take our last word with it."""
+    deadline, size = time.monotonic() + LAST_WORD_SECONDS, 0
+    with contextlib.suppress(OSError, ValueError):  # closed already
+        peer.shutdown(socket.SHUT_WR)
+        while (left := deadline - time.monotonic()) > 0 and size < LAST_WORD_BYTES_MAX:
+            if not select.select([peer], [], [], left)[0]:
+                return
+            piece = len(peer.recv(64 * 1024))
+            if not piece:
+                return
+            size += piece
 
 
 def set_patience(peer: socket.socket, seconds: int) -> None:

@@ -259,10 +259,6 @@ BROKEN: dict[str, bytes] = {
     "an unknown command": pdu.pdu(
         P_DATA, pdv(1, COMMAND | LAST, pdu.command(pdu.us(0x0100, 0x7777), pdu.us(0x0110, 1), pdu.us(0x0800, 0x0101)))
     ),
-    "a response that nobody asked for": pdu.pdu(
-        P_DATA,
-        pdv(1, COMMAND | LAST, pdu.command(pdu.us(0x0100, 0x8001), pdu.us(0x0120, 1), pdu.us(0x0800, 0x0101), pdu.us(0x0900, 0))),
-    ),
     "an A-ASSOCIATE-RQ again": pdu.pdu(ASSOCIATE_RQ, associate_body()),
     "an A-ASSOCIATE-AC": pdu.pdu(ASSOCIATE_AC, associate_body()),
     "an A-ASSOCIATE-RJ": pdu.pdu(ASSOCIATE_RJ, b"\0\x01\x01\x01"),
@@ -275,6 +271,15 @@ def test_what_breaks_the_protocol_is_aborted(server: Server, what: str) -> None:
     with associated(server.dicom_port) as caller:
         caller.send(BROKEN[what])
         assert caller.ends() == [ABORT]
+
+
+def test_a_response_that_nobody_asked_for_is_passed_over(server: Server) -> None:
+    response = pdu.command(
+        pdu.us(0x0100, 0x8030), pdu.us(0x0120, 1), pdu.us(0x0800, 0x0101), pdu.us(0x0900, 0)
+    )
+    with associated(server.dicom_port) as caller:
+        caller.send(pdu.pdu(P_DATA, pdv(3, COMMAND | LAST, response)))
+        assert caller.echo() == 0
 
 
 def test_a_command_without_end_is_aborted(server: Server) -> None:
