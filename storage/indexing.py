@@ -131,6 +131,8 @@ def _parse(record: Record, body: bytes, pack: uuid.UUID) -> Parsed:
     study_uid = describe.uid(a, "0020000D", "Study Instance UID")
     series_uid = describe.uid(a, "0020000E", "Series Instance UID")
     sop = _sop(a, record)
+    # What the command named and the data set does not: the instance must be found under it.
+    a["00080018"], a["00080016"] = {"vr": "UI", "Value": [sop[0]]}, {"vr": "UI", "Value": [sop[1]]}
     base = f"/dicom-web/studies/{study_uid}/series/{series_uid}/instances/{sop[0]}/bulkdata"
     _place_bulk(a, base)
     digest = hashlib.sha256(memoryview(body)[record.header.dataset_offset :]).hexdigest()
