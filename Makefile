@@ -8,8 +8,8 @@ NODE_PATH_DIR = $(shell deploy/node-path.sh)
 run: .venv/.ready-run web          ## start the all-in-one server
 	@.venv/bin/tongying up
 
-demo: .venv/.ready-run web         ## the same, and two demo hospitals send studies
-	@.venv/bin/tongying up --demo
+demo: .venv/.ready-dev web         ## the same, and two demo hospitals send studies
+	@TONGYING_DATA="$${TONGYING_DATA:-demo-data}" .venv/bin/tongying up --demo
 
 test: .venv/.ready-dev web tools   ## every test
 	@$(PY) -m pytest -n 2 --dist loadscope tests

@@ -57,6 +57,7 @@ def up(
     data: Annotated[
         Path | None, typer.Option(help="Where everything is kept. [TONGYING_DATA, ./data]")
     ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Two demo hospitals send studies.")] = False,
 ) -> None:
     """Run the all-in-one server: DICOM node, worker, API, web page, and the embedded PostgreSQL."""
     settings = from_environment()
@@ -66,15 +67,15 @@ def up(
     supervisor.check_ports(settings)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with supervisor.database(settings) as (ready, embedded):
-        password = supervisor.prepare_archive(ready)
+        password = supervisor.prepare_archive(ready, demo=demo)
         parts = supervisor.Supervisor(ready, embedded)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: parts.stopping.set())
-        threading.Thread(target=_announce, args=(ready, password), daemon=True).start()
+        threading.Thread(target=_announce, args=(ready, password, demo), daemon=True).start()
         parts.run()
 
 
-def _announce(settings: Settings, password: str | None) -> None:
+def _announce(settings: Settings, password: str | None, demo: bool) -> None:
     if not supervisor.wait_until_ready(settings):
         complaints.print("The server is not ready after a minute; the lines above say why.")
         return
@@ -88,6 +89,8 @@ def _announce(settings: Settings, password: str | None) -> None:
     if not supervisor.web_is_built(settings):
         console.print("  The web page is not built: make web")
     sys.stdout.flush()
+    if demo:
+        supervisor.send_demo(settings)
 
 
 @app.command("import")

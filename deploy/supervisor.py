@@ -19,6 +19,7 @@ from pacs.logs import get
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.embedded import EmbeddedDatabase
+from storage.registry import add_demo_hospitals
 from storage.setup import prepare
 
 log = get("up")
@@ -143,12 +144,15 @@ class Supervisor:
                     part.process.wait()
 
 
-def prepare_archive(settings: Settings) -> str | None:
-    """Schema, first facility, first user; returns a made-up password."""
+def prepare_archive(settings: Settings, *, demo: bool = False) -> str | None:
+    """Schema, first facility, first user, the demo's hospitals; returns a made-up password."""
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     archive = Archive.open(settings)
     try:
-        return prepare(archive)
+        password = prepare(archive)
+        if demo:
+            add_demo_hospitals(archive)
+        return password
     finally:
         archive.close()
 
@@ -173,3 +177,9 @@ def _answers(host: str, port: int) -> bool:
 
 def web_is_built(settings: Settings) -> bool:
     return (Path(settings.web_dist) / "index.html").exists()
+
+
+def send_demo(settings: Settings) -> None:
+    """Let the demo hospitals send, once; what is there already is not stored again."""
+    environment = {**os.environ, **settings.environment()}
+    subprocess.run([sys.executable, "-m", "dicom_node.demo"], env=environment, check=False)

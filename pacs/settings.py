@@ -41,7 +41,7 @@ class Settings:
     token_seconds: int = 8 * 3600
     log_level: str = "info"
     worker_processes: int = 2
-    web_dist: Path = Path("web_viewer/dist")
+    web_dist: Path = Path(__file__).resolve().parents[1] / "web_viewer" / "dist"
 
     segment_bytes_max: int = 64 * MIB
     segment_idle_ms_max: int = 250  # quiet this long: sealed, so that a study is searchable within 2 s

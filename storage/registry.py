@@ -33,6 +33,21 @@ class RegisteredDevice:
         return RegisteredDevice(**data)
 
 
+DEMO_HOSPITALS = (
+    RegisteredDevice("DEMO-EAST", "DEMO_EAST", "127.0.0.0/8"),
+    RegisteredDevice("DEMO-WEST", "DEMO_WEST", "127.0.0.0/8"),
+)
+
+
+def add_demo_hospitals(archive: Archive) -> None:
+    """The two hospitals of `make demo`, each with one device on this machine."""
+    for hospital, name in zip(
+        DEMO_HOSPITALS, ("Demo Hospital East 东院", "Demo Hospital West 西院"), strict=True
+    ):
+        add_facility(archive, hospital.facility, name)
+        add_device(archive, hospital.facility, hospital.ae_title, hospital.address)
+
+
 def add_facility(archive: Archive, code: str, name: str) -> None:
     """Register a facility; an existing one is left as it is. Raises SettingError for an unusable code."""
     if not _CODE.match(code):

@@ -6,8 +6,10 @@ Run as `celery --app worker.app worker -B -Q index,derive`; the settings come fr
 from __future__ import annotations
 
 import uuid
+import warnings
 from functools import cache
 
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_process_init
 
 from pacs import logs
@@ -19,6 +21,8 @@ from storage.indexing import index_pack
 from storage.renditions import derive_series
 from storage.sweeps import sweep
 
+# It warns of pickled messages when run by root; ours are JSON, and hold nothing but ids.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 settings = from_environment()
 app = celery_app(settings)
 log = logs.get("worker")

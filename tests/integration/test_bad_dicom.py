@@ -96,6 +96,7 @@ def damaged(whole_one: Made) -> dict[str, bytes]:
     """What is done to the bytes of a good one, by name."""
     data = whole_one.data
     place = data.index(b"\x20\x00\x0d\x00UI")
+    pixels = b"\xe0\x7f\x10\0OW\0\0\0\x02\0\0"
     random_bytes = random.Random(7).randbytes(5000)
     return {
         "cut within the pixels": data[:-100],
@@ -110,10 +111,8 @@ def damaged(whole_one: Made) -> dict[str, bytes]:
         "a PNG": b"\x89PNG\r\n\x1a\n" + random_bytes,
         "a Part 10 file within": bytes(128) + b"DICM" + data,
         "a length past the end": data.replace(b"\x10\0\x20\0LO\x06\0", b"\x10\0\x20\0LO\xff\xff"),
-        "a pixel length of 4 GB": data.replace(b"\xe0\x7f\x10\0OW\0\0\0\x02\0\0", b"\xe0\x7f\x10\0OW\0\0\xf0\xff\xff\xff"),
-        "a pixel length that is undefined": data.replace(
-            b"\xe0\x7f\x10\0OW\0\0\0\x02\0\0", b"\xe0\x7f\x10\0OW\0\0\xff\xff\xff\xff"
-        ),
+        "a pixel length of 4 GB": data.replace(pixels, pixels[:8] + b"\xf0\xff\xff\xff"),
+        "a pixel length that is undefined": data.replace(pixels, pixels[:8] + b"\xff\xff\xff\xff"),
         "a VR that is none": data.replace(b"\x10\0\x20\0LO", b"\x10\0\x20\0??"),
         "tags in disorder": data[place:] + data[:place],
         "tags twice": data + data,
@@ -187,16 +186,19 @@ EXTREME: dict[str, dict[int, tuple[str, bytes]]] = {
     "-1 frames": {0x00280008: ("IS", b"-1")},
     "65,535 rows and columns": {0x00280010: ("US", b"\xff\xff"), 0x00280011: ("US", b"\xff\xff")},
     "no rows": {0x00280010: ("US", b"\0\0")},
-    "dates that are none": {0x00080020: ("DA", b"00000000"), 0x00080021: ("DA", b"99999999"), 0x00100030: ("DA", b"20230230")},
+    "dates that are none": {0x00080020: ("DA", b"00000000"), 0x00080021: ("DA", b"99999999")},
+    "a birth date that is none": {0x00100030: ("DA", b"20230230")},
     "the year 0": {0x00080020: ("DA", b"00000101"), 0x00100030: ("DA", b"00000101")},
     "the year 9999": {0x00080020: ("DA", b"99991231")},
     "times that are none": {0x00080030: ("TM", b"256199"), 0x00080031: ("TM", b"-1")},
-    "positions that are not finite": {0x00200032: ("DS", b"nan\\inf\\1e999"), 0x00200037: ("DS", b"1\\0\\0\\0\\nan\\0")},
+    "a position that is not finite": {0x00200032: ("DS", b"nan\\inf\\1e999")},
+    "an orientation that is not finite": {0x00200037: ("DS", b"1\\0\\0\\0\\nan\\0")},
     "a character set that is none": {0x00080005: ("CS", b"KLINGON"), 0x00100010: ("PN", b"\xff\xfe\x80")},
     "UTF-8 that is none": UTF8 | {0x00100010: ("PN", b"\xed\xa0\x80\xff^\xc0\xaf")},
     "surrogates in UTF-8": UTF8 | {0x00100010: ("PN", b"\xed\xa0\x80"), 0x00100020: ("LO", b"\xed\xb0\x80")},
     "backslashes": {0x00100020: ("LO", b"\\\\\\\\"), 0x00080060: ("CS", b"\\")},
-    "a script as name": {0x00100010: ("PN", b"<script>alert(1)</script>"), 0x00081030: ("LO", b"'; DROP TABLE studies;--")},
+    "a script as name": {0x00100010: ("PN", b"<script>alert(1)</script>")},
+    "SQL as description": {0x00081030: ("LO", b"'; DROP TABLE studies;--")},
     "5,000 words as name": {0x00100010: ("PN", b" ".join(b"w%d" % i for i in range(5000)))},
 }  # fmt: skip
 
