@@ -24,6 +24,7 @@ class Status(IntEnum):
     CANNOT_UNDERSTAND = 0xC000
     INVALID_OBJECT_INSTANCE = 0x0117
     PROCESSING_FAILURE = 0x0110
+    SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dicom_node import commands
 from dicom_node.commands import Status, StoreRequest
+from dicom_node.contexts import is_storage
 from pacs.encoded import EncodedError
 from pacs.errors import OutOfResources, TooLarge
 from pacs.logs import get
@@ -34,10 +35,13 @@ class StoreScp:
         """From whom the instances come; known once the association is accepted."""
         self._origin = origin
 
-    def begin(self, request: StoreRequest, transfer_syntax: str) -> None:
-        """A C-STORE-RQ came."""
+    def begin(self, request: StoreRequest, abstract_syntax: str, transfer_syntax: str) -> None:
+        """A C-STORE-RQ came on a presentation context of these."""
         assert self._origin is not None, "the association is accepted by now"
         self._request, self._refusal, self._size = request, None, 0
+        if not is_storage(abstract_syntax):
+            self._refuse(Status.SOP_CLASS_NOT_SUPPORTED, "no storage was agreed on in this context")
+            return
         if not request.instance_uid or not request.class_uid:
             self._refuse(Status.INVALID_OBJECT_INSTANCE, "the command has no SOP Class or Instance UID")
             return

@@ -221,7 +221,7 @@ class NodeUpperLayer(DULServiceProvider):
         context = self._node._accepted_cx.get(context_id)
         if context is None:
             raise ProtocolError("a presentation context that was not accepted")
-        self._node.store.begin(request, str(context.transfer_syntax[0]))
+        self._node.store.begin(request, str(context.abstract_syntax), str(context.transfer_syntax[0]))
         if not request.has_data_set:
             self._answer(self._node.store.end(), context_id)
 

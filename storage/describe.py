@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from pacs.errors import InvalidUID
@@ -10,6 +11,7 @@ from pacs.uids import clean_uid
 from pacs.values import Json, da, integer, text, tm
 
 Row = dict[str, Any]
+KEY_BYTES_MAX = 512  # of a text in a B-tree, whose rows PostgreSQL limits to 2,704 bytes
 
 
 def uid(attributes: Json, tag: str, what: str) -> str:
@@ -20,12 +22,22 @@ def uid(attributes: Json, tag: str, what: str) -> str:
         raise InvalidUID(f"{what} is missing or not a UID") from None
 
 
+def key(written: str) -> str:
+    """A text that is searched or told apart by: as it is, or where it is too long its beginning and its hash, so
+    that two of them never become one."""
+    encoded = written.encode()
+    if len(encoded) <= KEY_BYTES_MAX:
+        return written
+    digest = hashlib.sha256(encoded).hexdigest()
+    return f"{encoded[: KEY_BYTES_MAX - 100].decode(errors='ignore')}…{digest}"
+
+
 def patient_row(a: Json, facility_id: int, study_uid: str) -> Row:
-    patient_id, name = text(a, "00100020"), text(a, "00100010")
+    patient_id, name = key(text(a, "00100020")), text(a, "00100010")
     birth = da(text(a, "00100030"))
     return {
         "facility_id": facility_id,
-        "issuer": text(a, "00100021"),
+        "issuer": key(text(a, "00100021")),
         "patient_id": patient_id,
         "patient_name": name,
         "birth_date": birth,
@@ -34,7 +46,7 @@ def patient_row(a: Json, facility_id: int, study_uid: str) -> Row:
         # patients are never joined.
         "anonymous_name": ""
         if patient_id
-        else (f"{name}|{birth}" if name and birth else f"study {study_uid}"),
+        else key(f"{name}|{birth}" if name and birth else f"study {study_uid}"),
     }
 
 
@@ -45,11 +57,11 @@ def study_row(a: Json, facility_id: int, study_uid: str) -> Row:
         "study_uid": study_uid,
         "study_date": da(text(a, "00080020")),
         "study_time": tm(text(a, "00080030")),
-        "accession": text(a, "00080050"),
+        "accession": key(text(a, "00080050")),
         "study_id": text(a, "00200010"),
         "description": text(a, "00081030"),
         "referring": text(a, "00080090"),
-        "patient_id": text(a, "00100020"),
+        "patient_id": key(text(a, "00100020")),
         "patient_name": name,
         "name_folded": fold(name),
         "name_tokens": list(name_tokens(name)),

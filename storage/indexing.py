@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from pacs.encoded import EncodedError, read_instance
 from pacs.errors import InvalidUID, TooLarge
@@ -32,6 +33,7 @@ log = get("indexing")
 
 TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
 RACES_MAX = 5
+REFUSED = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, program limits
 BODY_BYTES_MAX = 2 * 1024**3  # of one instance, in memory while it is indexed
 
 
@@ -96,6 +98,10 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
                 outcome = _write(archive, connection, pack, batch)
         except _Race:
             continue
+        except Exception as error:
+            if not (is_poison(error) and _set_apart(archive, pack, batch)):
+                raise
+            continue
         log.info(
             "pack_indexed", pack=str(pack_id), shown=outcome.shown, repeated=outcome.repeated,
             conflicts=outcome.conflicts, quarantined=outcome.quarantined,
@@ -111,6 +117,11 @@ def _read(archive: Archive, pack: PackRow) -> Batch:
             batch.parsed.append(_parse(record, body, pack.id))
         except (EncodedError, InvalidUID, TooLarge) as error:
             batch.quarantined.append((record, str(error)))
+        except Exception as error:
+            if pack.tries < 2:
+                raise  # it may be the moment (memory); at the second try it is the file
+            log.error("record_unreadable", pack=str(pack.id), offset=record.offset, exc_info=error)
+            batch.quarantined.append((record, f"it cannot be read ({type(error).__name__})"))
     batch.parsed.sort(key=lambda p: (p.key, p.record.offset))
     return batch
 
@@ -181,6 +192,32 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
     writes.add_incidents(connection, incidents)
     writes.finish_pack(connection, pack.id, "indexed", len(batch.parsed) + len(batch.quarantined))
     return outcome
+
+
+def is_poison(error: Exception) -> bool:
+    """Whether the database refuses a value, and will the next time too."""
+    if isinstance(error, DBAPIError):
+        return str(getattr(error.orig, "sqlstate", None) or "")[:2] in REFUSED
+    return isinstance(error, StatementError | UnicodeError)
+
+
+def _set_apart(archive: Archive, pack: PackRow, batch: Batch) -> bool:
+    """Quarantine the instances whose rows the database refuses, each tried alone; whether there were any."""
+    good = []
+    for one in batch.parsed:
+        try:
+            with archive.database.begin() as connection, connection.begin_nested() as trial:
+                _rows(connection, pack.facility_id, one)
+                trial.rollback()
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            batch.quarantined.append((one.record, "the index cannot hold its values"))
+        else:
+            good.append(one)
+    found = len(good) < len(batch.parsed)
+    batch.parsed = good
+    return found
 
 
 def _grouped(parsed: list[Parsed]) -> Iterator[tuple[tuple[str, str, str], list[Parsed]]]:

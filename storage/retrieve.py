@@ -26,7 +26,7 @@ from storage.search import Found, search
 
 Fragment = Row[Any]  # of storage.index.locator
 DEFLATED = "1.2.840.10008.1.2.1.99"
-READ_BYTES = 2 * 1024 * 1024  # of one read from the object store
+READ_BYTES = 4 * 1024 * 1024  # of one read from the object store
 JOINED_LEVEL = 3  # of gzip: half the time of 6, a tenth more bytes
 GAP_BYTES_MAX = 64 * 1024  # what lies between two instances is read over rather than sought over
 

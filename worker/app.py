@@ -9,7 +9,7 @@ import uuid
 import warnings
 from functools import cache
 
-from celery.platforms import SecurityWarning
+from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # not in the stubs
 from celery.signals import setup_logging, worker_process_init
 
 from pacs import logs

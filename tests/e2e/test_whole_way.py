@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page
 from pydicom import dcmread
-from pydicom.pixels import apply_modality_lut
+from pydicom.pixels.processing import apply_modality_lut
 
 from tests.support import browser
 from tests.support.dicom import storescu
@@ -38,10 +38,12 @@ def studies(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         sent = storescu(server.dicom_port, *syntax, *study.files)
         assert sent.returncode == 0, sent.stderr
     for study in made.values():
-        eventually(
-            lambda s=study: curl(server, f"/api/studies/{s.uid}").get("series"), 20, "the study is searchable"
-        )  # type: ignore[misc]
+        wait_searchable(server, study.uid)
     return made
+
+
+def wait_searchable(server: Server, uid: str) -> None:
+    eventually(lambda: "series" in curl(server, f"/api/studies/{uid}"), 20, "the study is searchable")
 
 
 def curl(server: Server, path: str, *arguments: str) -> Any:
@@ -188,11 +190,11 @@ def displayed(shot: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def windowed(values: NDArray[Any], voi: dict[str, float]) -> NDArray[Any]:
-    return np.clip((values - voi["lower"]) / (voi["upper"] - voi["lower"]), 0, 1)
+    return np.asarray(np.clip((values - voi["lower"]) / (voi["upper"] - voi["lower"]), 0, 1))
 
 
 def redness(picture: NDArray[Any]) -> NDArray[Any]:
-    return picture[..., 0].astype(float) - picture[..., 2]
+    return np.asarray(picture[..., 0].astype(float) - picture[..., 2])
 
 
 def alike(seen: NDArray[Any], wanted: NDArray[Any]) -> float:

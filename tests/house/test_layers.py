@@ -1,4 +1,4 @@
-"""The house rules that no linter of others knows: who may touch the tables, how large a file is, what is written where."""
+"""The house rules that no linter of others knows: who may touch the tables, how large a file may be, what is named."""
 
 from __future__ import annotations
 

@@ -303,7 +303,7 @@ def test_caddy_speaks_tls_and_keeps_metrics_inside(deployment: Deployment) -> No
 
 
 def test_a_broker_that_forgets_everything_and_goes_away(deployment: Deployment, sending: Sending) -> None:
-    """FLUSHALL while hints lie there, which no worker ever hears of; then no broker at all. The sweep finds the work."""
+    """FLUSHALL while hints lie there, which no worker hears of; then no broker at all. The sweep finds it."""
     with paused(deployment.workers):
         eventually(lambda: deployment.broker.waiting("index") > 0, 20, "hints lie at the broker")
         deployment.broker.flush()

@@ -161,9 +161,16 @@ def _seaweedfs(weed: Path, folder: Path) -> S3Server:
     command: list[str | Path] = [
         weed, "-logtostderr=true", "server", "-s3", f"-s3.config={config}", f"-dir={data}", "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1", "-volume.max=200", "-master.volumeSizeLimitMB=64",
-        *(f"-{flag}={port}" for flag, port in ports.items()),
+        *(f"-{flag}={port}" for flag, port in ports.items()), *_without_iceberg(weed),
     ]  # fmt: skip
     return _s3(command, folder, ports["s3.port"], "SeaweedFS")
+
+
+def _without_iceberg(weed: Path) -> list[str]:
+    """Newer ones also serve Iceberg, on a fixed port that two tests would fight over; older ones know no such flag."""
+    flag = "-s3.port.iceberg"
+    said = subprocess.run([weed, "help", "server"], capture_output=True, text=True, check=False, timeout=30)
+    return [f"{flag}=0"] if flag in said.stdout + said.stderr else []
 
 
 def _rclone(folder: Path) -> S3Server:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from fastapi.responses import Response, StreamingResponse
 
 Piece = bytes | memoryview
-CHUNK_BYTES = 4 * 1024  # small pieces are sent together: each costs a thread's turn, whatever its size
+CHUNK_BYTES = 1024 * 1024  # small pieces are sent together: each costs a thread's turn, whatever its size
 
 
 class Multipart:
