@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 import uuid
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.logs import get
@@ -20,13 +19,12 @@ from storage.database import Unavailable
 from storage.hints import Hints
 from storage.index.tables import facilities, packs
 from storage.packnames import pack_key
+from storage.spool import adopt_orphans
 
 log = get("shipping")
-RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
-
-
-class UnknownFacility(Exception):
-    """The facility of a segment is not in the database (any more)."""
+RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 2.0)
+ORPHAN_SECONDS = 5.0
+AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)
 
 
 def ship(archive: Archive, segment: Path) -> uuid.UUID:
@@ -36,25 +34,40 @@ def ship(archive: Archive, segment: Path) -> uuid.UUID:
     size = segment.stat().st_size
     archive.objects.put_file(key, segment)
     with archive.database.begin() as connection:
-        facility_id = connection.execute(select(facilities.c.id).where(facilities.c.code == code)).scalar()
-        if facility_id is None:
-            raise UnknownFacility(code)
-        row = {"id": pack_id, "facility_id": facility_id, "key": key, "bytes": size, "hinted_at": func.now()}
+        row = {
+            "id": pack_id,
+            "facility_id": _facility(connection, code),
+            "key": key,
+            "bytes": size,
+            "hinted_at": func.now(),
+        }
         connection.execute(insert(packs).values(row).on_conflict_do_nothing())
     segment.unlink()
     return pack_id
 
 
-AWAY: tuple[type[Exception], ...] = (OSError, UnknownFacility, *Unavailable)
+def _facility(connection: Connection, code: str) -> int:
+    """Its key. One that the database does not know (a restored backup) is made: what was acknowledged is kept."""
+    known = select(facilities.c.id).where(facilities.c.code == code)
+    found = connection.execute(known).scalar()
+    if found is None:
+        connection.execute(insert(facilities).values(code=code, name=code).on_conflict_do_nothing())
+        found = connection.execute(known).scalar_one()
+    return int(found)
 
 
 class Shipper:
-    """A thread that ships what is handed to it, and tries again for as long as a dependency is away."""
+    """A thread that ships what is handed to it, and tries again for as long as a dependency is away.
+
+    One segment that cannot be shipped does not hold up the others: it goes to the end of the queue. When there is
+    nothing else to do, the segments of spools whose owners are gone are shipped too.
+    """
 
     def __init__(self, archive: Archive, hints: Hints) -> None:
         self._archive, self._hints = archive, hints
         self._queue: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._failures = 0  # in a row
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
 
     def start(self) -> None:
@@ -66,26 +79,33 @@ class Shipper:
 
     def close(self, timeout_seconds: float = 30) -> None:
         """Ship what was handed over, as far as the time allows; the rest stays in the spool for the next start."""
-        deadline = time.monotonic() + timeout_seconds
         self._queue.put(None)
-        self._thread.join(max(0.0, timeout_seconds / 2))
+        self._thread.join(timeout_seconds)
         self._stopping.set()
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._thread.join(1)
 
     def _run(self) -> None:
-        while (segment := self._queue.get()) is not None:
-            self._ship_until_done(segment)
-
-    def _ship_until_done(self, segment: Path) -> None:
-        for attempt in range(10**9):
+        while True:
             try:
-                pack_id = ship(self._archive, segment)
-            except FileNotFoundError:
+                segment = self._queue.get(timeout=ORPHAN_SECONDS)
+            except queue.Empty:
+                for orphan in adopt_orphans(self._archive.settings.spool):
+                    self._try(orphan)
+                continue
+            if segment is None:
                 return
-            except AWAY as error:
-                log.warning("ship_delayed", segment=segment.name, error=type(error).__name__)
-                if self._stopping.wait(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]):
-                    return
-            else:
-                self._hints.index_pack(pack_id)
-                return
+            self._try(segment)
+
+    def _try(self, segment: Path) -> None:
+        try:
+            pack_id = ship(self._archive, segment)
+        except FileNotFoundError:
+            return  # another process shipped it
+        except AWAY as error:
+            log.warning("ship_delayed", segment=segment.name, error=type(error).__name__)
+            self._queue.put(segment)
+            self._stopping.wait(RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)])
+            self._failures += 1
+        else:
+            self._failures = 0
+            self._hints.index_pack(pack_id)

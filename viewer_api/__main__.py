@@ -23,7 +23,7 @@ def main() -> int:
     uvicorn.run(
         create_app(settings), host=settings.http_host, port=settings.http_port, log_config=None,
         access_log=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5,
-        proxy_headers=True, forwarded_allow_ips="127.0.0.1",
+        proxy_headers=True,  # of the proxies in FORWARDED_ALLOW_IPS, uvicorn's own setting; else of 127.0.0.1
     )  # fmt: skip
     return 0
 

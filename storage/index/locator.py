@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from pacs.access import Principal
 from storage.index.compiler import NEWEST_FIRST
 from storage.index.tables import packs, series, series_packs, studies
 from storage.index.visibility import visible
 
+Fragment = Row[Any]  # study_uid, series_uid, series_pk, pack_id, instance_count, key
 
-def select_fragments(principal: Principal, study_uid: str, series_uid: str = "") -> Select[Any]:
+
+def find_fragments(
+    connection: Connection, principal: Principal, study_uid: str, series_uid: str = ""
+) -> list[Fragment]:
     """A row for each pack of each series, in the order in which `compile_query` lists the series."""
+    uids = {"study": study_uid, "series": series_uid} if series_uid else {"study": study_uid}
+    return list(connection.execute(_statement(principal, one_series=bool(series_uid)), uids))
+
+
+@lru_cache(maxsize=256)
+def _statement(principal: Principal, *, one_series: bool) -> Select[Any]:
+    """Building it takes longer than running it. The text alone is kept: what may be seen is decided by the database,
+    anew in each request, so `visible` must put all that changes with time into SQL."""
     statement = (
         select(
             studies.c.study_uid, series.c.series_uid, series.c.id.label("series_pk"),
@@ -24,9 +37,7 @@ def select_fragments(principal: Principal, study_uid: str, series_uid: str = "")
             .join(series_packs, series_packs.c.series_pk == series.c.id)
             .join(packs, packs.c.id == series_packs.c.pack_id)
         )
-        .where(visible(principal), studies.c.study_uid == study_uid, series.c.instance_count > 0)
-        .order_by(
-            *NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id
-        )
+        .where(visible(principal), studies.c.study_uid == bindparam("study"), series.c.instance_count > 0)
+        .order_by(*NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id)
     )  # fmt: skip
-    return statement.where(series.c.series_uid == series_uid) if series_uid else statement
+    return statement.where(series.c.series_uid == bindparam("series")) if one_series else statement

@@ -93,6 +93,8 @@ class Deployment:
     def stop(self) -> None:
         if self._client is not None:
             self._client.close()
+        for service in self.services[3:]:
+            service.ask_to_stop()
         for service in reversed(self.services):
             service.stop()
 

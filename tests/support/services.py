@@ -74,6 +74,12 @@ class Service:
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-TAIL_CHARACTERS:] if self.log.exists() else ""
 
+    def ask_to_stop(self) -> None:
+        """And go on; `stop` waits for it."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(self.stop_signal)
+
     def stop(self) -> None:
         """End it; what does not end in time is killed, with the children of its session."""
         self._end(self.stop_signal)

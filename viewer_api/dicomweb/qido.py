@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -23,6 +24,7 @@ from viewer_api.dicomweb.model import series_attributes, study_attributes
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb: search"])
 JSON = "application/dicom+json"
+ROWS_MAX = 10_000  # of one answer at the study and series levels
 INSTANCES_MAX = 5000  # of one answer at the instance level
 RETURNED = (
     "00080016",
@@ -42,16 +44,14 @@ _OPTIONS = frozenset({"limit", "offset", "fuzzymatching", "includefield", "accep
 @router.get("/studies")
 def search_studies(request: Request, who: Who, archive: TheArchive) -> Response:
     """All studies that match and may be seen."""
-    query = parse(request, Level.STUDY)
-    return _answer(request, [study_attributes(row, root_of(request)) for row in search(archive, query, who)])
+    return _rows(request, parse(request, Level.STUDY), who, archive, study_attributes)
 
 
 @router.get("/series")
 @router.get("/studies/{study_uid}/series")
 def search_series(request: Request, who: Who, archive: TheArchive, study_uid: str = "") -> Response:
     """Series, of one study or of all."""
-    query = parse(request, Level.SERIES, study_uid=study_uid)
-    return _answer(request, [series_attributes(row, root_of(request)) for row in search(archive, query, who)])
+    return _rows(request, parse(request, Level.SERIES, study_uid=study_uid), who, archive, series_attributes)
 
 
 @router.get("/instances")
@@ -63,6 +63,17 @@ def search_instances(request: Request, who: Who, archive: TheArchive, study_uid:
     query = parse(request, Level.IMAGE, study_uid=study_uid, series_uid=series_uid)
     found, more = _instances(archive, query, who, root_of(request), _everything(request))
     return _answer(request, found, partial=more)
+
+
+def _rows(
+    request: Request, query: q.Query, who: Principal, archive: Archive, encode: Callable[[Found, str], Any]
+) -> Response:
+    """At most ROWS_MAX rows; a Warning says when there are more than were asked for and given."""
+    limit = ROWS_MAX if query.limit is None else min(query.limit, ROWS_MAX)
+    found = search(archive, replace(query, limit=limit + 1), who)
+    more = len(found) > limit and (query.limit is None or query.limit > ROWS_MAX)
+    root = root_of(request)
+    return _answer(request, [encode(row, root) for row in found[:limit]], partial=more)
 
 
 def parse(request: Request, level: Level, *, study_uid: str = "", series_uid: str = "") -> q.Query:
