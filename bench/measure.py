@@ -114,10 +114,11 @@ def until(check: Callable[[], bool], *, poll_seconds: float, seconds_max: float,
     return time.perf_counter() - start
 
 
-def settle(seconds: float = 0.3) -> None:
-    """Before a turn: what others wrote goes to the disk now, not in the turn of the next."""
-    os.sync()
-    time.sleep(seconds)
+def settle(seconds: float) -> None:
+    """Before a turn: what others wrote goes to the disk now, not in the turn of the next. 0: do not wait."""
+    if seconds:
+        os.sync()
+        time.sleep(seconds)
 
 
 def milliseconds(action: Callable[[], object]) -> float:

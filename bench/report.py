@@ -108,7 +108,7 @@ def plot(group: Group, path: Path) -> None:
         better = "more is better" if row.more_is_better else "less is better"
         axis.set_title(f"{row.what} ({row.unit}, {better})", fontsize=9.5, loc="left")
         axis.invert_yaxis()
-        axis.set_xlim(0, max(shown) * 1.15)
+        axis.set_xlim(0, max(shown) * 1.15 or 1)
         axis.xaxis.set_visible(False)
         axis.tick_params(axis="y", length=0, labelsize=9)
         axis.spines[["top", "right", "bottom"]].set_visible(False)

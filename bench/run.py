@@ -22,11 +22,22 @@ class Sizes:
     slices: int = 250  # of the series that is retrieved
     requests: int = 100  # of each small kind
     page_rounds: int = 5
+    settle_seconds: float = 0.3  # before each turn of C-STORE, after a sync of all disks; 0: neither
 
 
 FULL = Sizes()
 QUICK = Sizes(images=200, rounds=5, studies=20, requests=40)
-TINY = Sizes(side=64, images=8, rounds=1, studies=2, slices=6, requests=3, page_rounds=1)
+TINY = Sizes(
+    side=64,
+    images=8,
+    rounds=1,
+    warm_rounds=0,
+    studies=2,
+    slices=6,
+    requests=3,
+    page_rounds=1,
+    settle_seconds=0,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def measure(run: Run) -> Group:
             for study in studies:
                 study.stamp()
             for peer in run.peers.values():
-                taken = _round(peer, studies, associations)
+                taken = _round(peer, studies, associations, run.sizes.settle_seconds)
                 if number >= 0:
                     for (what, unit), value in taken.items():
                         samples[f"{_said(associations)}: {what}", unit][peer.name].append(value)
@@ -61,9 +61,11 @@ def _row(key: tuple[str, str], by_peer: dict[str, list[float]]) -> Row:
     return Row(what, unit, figures, more_is_better=unit == "images/s")
 
 
-def _round(peer: Peer, studies: list[Study], associations: int) -> dict[tuple[str, str], float]:
+def _round(
+    peer: Peer, studies: list[Study], associations: int, settle_seconds: float
+) -> dict[tuple[str, str], float]:
     """Send all studies once, and wait until they are listed."""
-    settle()
+    settle(settle_seconds)
     images = sum(len(s.images) for s in studies)
     folders = [[s.folder for s in studies]] if associations == 1 else [[s.folder] for s in studies]
     before = {role: cpu_seconds(pids) for role, pids in peer.roles().items()}

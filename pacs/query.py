@@ -58,7 +58,7 @@ class Query:
     words: str = ""
     limit: int | None = None
     offset: int = 0
-    after: tuple[date | None, int] | None = None
+    after: tuple[date, int] | None = None
 
 
 def attribute(name: str) -> Attribute:

@@ -76,6 +76,7 @@ def _hash(password: str) -> str:
 
 def sign_in(archive: Archive, name: str, password: str) -> User | None:
     """The user, or None; as slow for a name that nobody has as for a wrong password."""
+    name = name.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL takes none, and nobody has it
     with archive.database.begin() as connection:
         row = connection.execute(
             select(users.c.password_hash).where(users.c.name == name, users.c.active)
@@ -89,6 +90,8 @@ def sign_in(archive: Archive, name: str, password: str) -> User | None:
 
 def find_user(archive: Archive, name: str) -> User | None:
     """An active account by name."""
+    if "\0" in name:
+        return None
     query = (
         select(users.c.name, users.c.display_name, users.c.role, facilities.c.code)
         .outerjoin(facilities, facilities.c.id == users.c.facility_id)

@@ -18,6 +18,8 @@ Unavailable: tuple[type[Exception], ...] = (
     exc.InterfaceError,
 )  # the database is away, or the connection was cut
 
+Refused: tuple[type[Exception], ...] = (exc.DataError,)  # a NUL in a text, a number that no column can hold
+
 
 class Database:
     """Connections to PostgreSQL. Safe to share between threads, not between processes."""

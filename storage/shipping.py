@@ -32,15 +32,11 @@ def ship(archive: Archive, segment: Path) -> uuid.UUID:
     pack_id, code = uuid.UUID(segment.stem), segment.parent.name
     key = pack_key(code, pack_id)
     size = segment.stat().st_size
+    with archive.database.begin() as connection:  # asked first: no upload while the row could not be written
+        facility_id = _facility(connection, code)
     archive.objects.put_file(key, segment)
+    row = {"id": pack_id, "facility_id": facility_id, "key": key, "bytes": size, "hinted_at": func.now()}
     with archive.database.begin() as connection:
-        row = {
-            "id": pack_id,
-            "facility_id": _facility(connection, code),
-            "key": key,
-            "bytes": size,
-            "hinted_at": func.now(),
-        }
         connection.execute(insert(packs).values(row).on_conflict_do_nothing())
     segment.unlink()
     return pack_id

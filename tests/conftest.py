@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import Server
+from tests.support.services import s3_kind
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"S3 server of the tests: {s3_kind()}")
 
 
 @pytest.fixture(scope="session", autouse=True)

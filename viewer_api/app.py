@@ -19,6 +19,7 @@ from storage.archive import Archive
 from storage.health import waiting
 from viewer_api import auth, portal, problems
 from viewer_api.dicomweb import qido, rendered, wado
+from viewer_api.limits import HeadAsGet, SmallBodies
 
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; "
@@ -42,7 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Tongying 通影", version=VERSION, lifespan=lifespan, openapi_url="/api/openapi.json",
                   docs_url=None, redoc_url=None)  # fmt: skip
     app.add_middleware(SmallAnswersZipped)
+    app.add_middleware(SmallBodies)
     app.middleware("http")(_safe_headers)
+    app.add_middleware(HeadAsGet)
     problems.install(app)
     for router in (auth.router, portal.router, rendered.router, wado.router, qido.router):
         app.include_router(router)
@@ -95,10 +98,19 @@ def _add_pages(app: FastAPI, dist: Path) -> None:
     def page(path: str) -> Response:
         if path.startswith(NOT_PAGES):
             raise NotFound("there is no such resource")
-        file = (dist / path).resolve()
-        if path and file.is_file() and file.is_relative_to(dist):
+        file = _within(dist, path)
+        if file is not None:
             forever = "public, max-age=31536000, immutable" if "/assets/" in f"/{path}" else "no-cache"
             return FileResponse(file, headers={"Cache-Control": forever})
         if not (dist / "index.html").is_file():
             return PlainTextResponse("The web page is not built yet: run `make web`.\n", 503)
         return FileResponse(dist / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+def _within(dist: Path, path: str) -> Path | None:
+    """The file of a path, if it is one and lies in the folder; raises NotFound for what can be no path."""
+    try:
+        file = (dist / path).resolve()
+        return file if path and file.is_relative_to(dist) and file.is_file() else None
+    except (ValueError, OSError):  # a NUL, or longer than names may be
+        raise NotFound("there is no such resource") from None

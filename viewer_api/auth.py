@@ -21,7 +21,7 @@ from storage.archive import Archive
 ISSUER = "tongying"
 ALGORITHM = "HS256"
 FAILURES_MAX, FAILURE_SECONDS = 10, 60.0  # wrong passwords of one name from one address
-TRACKED_MAX = 10_000
+TRACKED_MAX, NAME_CHARACTERS_MAX = 10_000, 64
 USER_CACHE_SECONDS = 5.0  # how long a removed account may go on
 
 router = APIRouter(prefix="/api/auth", tags=["sign-in"])
@@ -48,15 +48,15 @@ class TokenIssuer:
 
     def sign_in(self, name: str, password: str, address: str) -> Token:
         """A token; raises HTTPException 401 for wrong credentials, 429 for too many of them."""
-        who = (name, address)
-        if self._blocked(who):
+        who = (name[:NAME_CHARACTERS_MAX], address)
+        if not self._may_try(who):
             raise HTTPException(
                 429, "Too many wrong passwords; wait a minute", {"Retry-After": str(int(FAILURE_SECONDS))}
             )
         user = accounts.sign_in(self._archive, name, password)
         if user is None:
-            self._note_failure(who)
             raise HTTPException(401, "Wrong user name or password", {"WWW-Authenticate": "Bearer"})
+        self._forget_try(who)
         seconds = self._archive.settings.token_seconds
         now = int(time.time())
         claims = {"iss": ISSUER, "sub": user.name, "iat": now, "exp": now + seconds}
@@ -81,18 +81,24 @@ class TokenIssuer:
             self._users[name] = (now, principal)
         return principal
 
-    def _blocked(self, who: tuple[str, str]) -> bool:
-        with self._lock:
-            recent = [t for t in self._failures.get(who, []) if time.monotonic() - t < FAILURE_SECONDS]
-            return len(recent) >= FAILURES_MAX
-
-    def _note_failure(self, who: tuple[str, str]) -> None:
+    def _may_try(self, who: tuple[str, str]) -> bool:
+        """Whether another password may be tried. The try is noted before the slow comparison, so that many at once
+        are many."""
         now = time.monotonic()
         with self._lock:
             recent = [t for t in self._failures.pop(who, []) if now - t < FAILURE_SECONDS]
-            self._failures[who] = [*recent, now]
+            allowed = len(recent) < FAILURES_MAX
+            self._failures[who] = [*recent, now] if allowed else recent
             while len(self._failures) > TRACKED_MAX:
                 self._failures.popitem(last=False)
+        return allowed
+
+    def _forget_try(self, who: tuple[str, str]) -> None:
+        """It was the right password."""
+        with self._lock:
+            tries = self._failures.get(who)
+            if tries:
+                tries.pop()
 
 
 def current_principal(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Principal:

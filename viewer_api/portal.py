@@ -134,16 +134,21 @@ def _instance_json(located: Located) -> dict[str, Any]:
 
 
 def _cursor(row: Found) -> str:
-    day = row.study_date.isoformat() if row.study_date else None
-    return base64.urlsafe_b64encode(json.dumps([day, row.study_pk]).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps([row.sort_date.isoformat(), row.study_pk]).encode())
+        .decode()
+        .rstrip("=")
+    )
 
 
-def _position(cursor: str) -> tuple[date | None, int] | None:
+def _position(cursor: str) -> tuple[date, int] | None:
     if not cursor:
         return None
     try:
         day, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return (date.fromisoformat(day) if day is not None else None, int(key))
+        if not 0 <= key < 2**63:
+            raise ValueError
+        return date.fromisoformat(day), int(key)
     except (ValueError, TypeError):
         raise BadQuery("the cursor is not one that this list gave") from None
 

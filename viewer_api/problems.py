@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from pacs import errors
 from pacs.logs import get
 from pacs.pixels.description import PixelError
-from storage.database import Unavailable
+from storage.database import Refused, Unavailable
 
 log = get("api")
 TYPE_ROOT = "https://tongying.invalid/problems/"
@@ -28,6 +28,7 @@ TABLE: tuple[tuple[type[Exception], int, str, str], ...] = (
     (errors.TooLarge, 413, "too-large", "Too large"),
     (errors.ObjectMissing, 503, "object-missing", "The archive cannot read it now"),
     (errors.OutOfResources, 507, "out-of-resources", "Out of resources"),
+    *((kind, 400, "bad-query", "The query cannot be understood") for kind in Refused),
     *((kind, 503, "unavailable", "The database is away") for kind in Unavailable),
     (OSError, 503, "unavailable", "The object store is away"),
 )
@@ -48,17 +49,18 @@ def problem(
 def install(app: FastAPI) -> None:
     """Answer every error as a problem."""
     for kind, status, word, title in TABLE:
-        app.add_exception_handler(kind, _handler(status, word, title))
+        said = status < 500 and issubclass(kind, errors.TongyingError | PixelError)
+        app.add_exception_handler(kind, _handler(status, word, title, said))
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _handler(status: int, word: str, title: str) -> Any:
-    said = status < 500
+def _handler(status: int, word: str, title: str, said: bool) -> Any:
+    """`said`: the error's own words may be shown; a library's may hold values and SQL."""
 
     async def handle(_request: Request, error: Exception) -> JSONResponse:
-        if not said:
+        if status >= 500:
             log.warning("request_failed", status=status, error=type(error).__name__)
         headers = {"Retry-After": "2"} if status == 503 else None
         return problem(status, word, title, str(error) if said else "", headers)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, tuple_
 
 from pacs.access import Principal
 from pacs.attributes import Attribute, Level
@@ -17,6 +18,7 @@ from storage.index.visibility import visible
 
 STUDY_COLUMNS = (
     studies.c.id.label("study_pk"), studies.c.study_uid, studies.c.study_date, studies.c.study_time,
+    studies.c.sort_date,
     studies.c.accession, studies.c.study_id, studies.c.description.label("study_description"),
     studies.c.referring, studies.c.modalities, studies.c.series_count,
     studies.c.instance_count.label("study_instance_count"), studies.c.patient_id, studies.c.patient_name,
@@ -30,7 +32,7 @@ SERIES_COLUMNS = (
     series.c.manufacturer, series.c.instance_count, series.c.frame_count, series.c.has_pixels,
     series.c.derived_count, series.c.derive_tries,
 )  # fmt: skip
-NEWEST_FIRST = (studies.c.study_date.desc().nulls_last(), studies.c.id.desc())
+NEWEST_FIRST = (studies.c.sort_date.desc(), studies.c.id.desc())
 
 
 def compile_query(query: Query, principal: Principal) -> Select[Any]:
@@ -182,12 +184,6 @@ def _words(text: str) -> ColumnElement[bool]:
     return or_(by_name, by_id)
 
 
-def _after(position: tuple[Any, int]) -> ColumnElement[bool]:
-    day, key = position
-    if day is None:
-        return and_(studies.c.study_date.is_(None), studies.c.id < key)
-    return or_(
-        studies.c.study_date < day,
-        and_(studies.c.study_date == day, studies.c.id < key),
-        studies.c.study_date.is_(None),
-    )
+def _after(position: tuple[date, int]) -> ColumnElement[bool]:
+    """Below this place of the list: a row comparison, which the index answers at once however deep it is."""
+    return tuple_(studies.c.sort_date, studies.c.id) < tuple_(*position)

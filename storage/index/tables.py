@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKey,
@@ -112,6 +113,8 @@ studies = Table(
     Column("study_uid", Text, nullable=False),
     Column("study_date", Date),
     Column("study_time", Time),
+    # The list's order without NULLs, so that a page far down costs what the first one costs.
+    Column("sort_date", Date, Computed("coalesce(study_date, DATE '0001-01-01')", persisted=True), nullable=False),
     _text("accession"),
     _text("study_id"),
     _text("description"),
@@ -132,8 +135,8 @@ studies = Table(
     Index("ix_studies_patient", "patient_pk"),
     Index("ix_studies_patient_id", "patient_id", postgresql_ops={"patient_id": "text_pattern_ops"}),
     Index("ix_studies_accession", "accession", postgresql_ops={"accession": "text_pattern_ops"}),
-    Index("ix_studies_newest", text("study_date DESC NULLS LAST"), text("id DESC")),
-    Index("ix_studies_facility_newest", "facility_id", text("study_date DESC NULLS LAST"), text("id DESC")),
+    Index("ix_studies_newest", "sort_date", "id"),
+    Index("ix_studies_facility_newest", "facility_id", "sort_date", "id"),
     Index("ix_studies_name_tokens", "name_tokens", postgresql_using="gin"),
     Index("ix_studies_modalities", "modalities", postgresql_using="gin"),
 )  # fmt: skip

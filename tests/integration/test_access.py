@@ -227,6 +227,23 @@ def test_bodies_that_are_not_what_they_claim(api: Server, content_type: str, bod
     assert answer.headers["content-type"] == PROBLEM
 
 
+def test_a_large_body_is_refused_early(api: Server) -> None:
+    """Announced or not, and also as a file in a form, which else would go to the disk."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n'
+        for _ in range(200):
+            yield bytes(100_000)
+
+    content_type = {"Content-Type": "multipart/form-data; boundary=x"}
+    for body in (b"".join(pieces()), pieces()):
+        try:
+            answer = httpx.post(f"{api.url}/api/auth/token", content=body, headers=content_type, timeout=30)
+        except (httpx.WriteError, httpx.ReadError):
+            continue  # it answered and closed while we still sent
+        is_problem(answer, 413, "too-large")
+
+
 def test_guessing_is_slowed_down(api: Server) -> None:
     answers = [sign_in(api, username="guessed", password=f"guess {n}") for n in range(12)]
     assert [a.status_code for a in answers] == [401] * 10 + [429] * 2

@@ -31,7 +31,7 @@ from tests.support.server import PASSWORD, ROOT, TONGYING, eventually, free_port
 from tests.support.services import Broker, Caddy, Database, Service, answers, s3_server
 from tests.support.studies import Study, ct_study, mr_study
 
-SEARCHABLE_SECONDS_MAX = 10  # generous: both cores may be busy with other tests
+SEARCHABLE_SECONDS_MAX = 20  # 2 s alone; both cores may be busy with other tests
 SETTLED_SECONDS_MAX = 60
 WORKERS = 2
 AS_RECEIVED = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
@@ -331,16 +331,14 @@ def paused(services: list[Service]) -> Iterator[None]:
             os.killpg(group, signal.SIGCONT)
 
 
-def test_without_the_object_store_the_spool_keeps(deployment: Deployment, sending: Sending) -> None:
+def test_acknowledging_needs_neither_object_store_nor_database(
+    deployment: Deployment, sending: Sending
+) -> None:
+    """One after the other is taken away from a modality at work; the spool keeps what cannot be shipped."""
     with away(deployment.s3.service):
         sending.more(20)
         eventually(deployment.spooled, 10, "segments wait in the spool")
         assert deployment.client.get("/healthz").status_code == 200
-    sending.more()
-    judge(deployment, sending)
-
-
-def test_without_the_database_the_node_acknowledges(deployment: Deployment, sending: Sending) -> None:
     with away(deployment.database.service):
         sending.more(20)
         assert deployment.client.get("/readyz").status_code == 503

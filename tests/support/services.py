@@ -27,7 +27,7 @@ from storage.embedded import DATABASE, EmbeddedDatabase
 from tests.support.server import ROOT, eventually, free_port
 
 ACCESS_KEY, SECRET_KEY = "tongyingaccess", "tongyingsecretkey"
-START_SECONDS, STOP_SECONDS = 30, 15
+START_SECONDS, STOP_SECONDS = 60, 15
 TAIL_CHARACTERS = 3000
 
 

@@ -84,7 +84,7 @@ def parse(request: Request, level: Level, *, study_uid: str = "", series_uid: st
             matches.append(q.match(q.attribute(name), value))
     for keyword, uid in (("StudyInstanceUID", study_uid), ("SeriesInstanceUID", series_uid)):
         if uid:
-            matches.append(q.match(q.attribute(keyword), uid))
+            matches.append(q.Equal(q.attribute(keyword), (uid,)))  # no list and no wildcard in a path
     return q.Query(
         level,
         tuple(m for m in matches if m is not None),

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from pacs.errors import BadQuery, CannotRender
 from pacs.pixels.attributes import pixel_aspect, representative_frame
+from pacs.pixels.description import PixelError
 from pacs.pixels.pictures import Kind, encode, fit
 from pacs.pixels.render import render_frame
 from pacs.pixels.window import Window
@@ -25,6 +26,7 @@ KINDS: dict[str, Kind] = {"image/jpeg": "jpeg", "image/png": "png", "image/webp"
 FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
     "linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}  # fmt: skip
 SIDE_MAX = 16_384  # pixels of a viewport
+PIXELS_MAX = 7680 * 4320  # of a viewport: a screen of 8K
 ENCAPSULATED_DOCUMENT = "00420011"
 
 
@@ -40,7 +42,11 @@ def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, se
     media_type, _ = choose(accept_of(request), list(KINDS), multipart=False)
     index = frame_numbers(frames)[0] if frames else representative_frame(attributes)
     encoded = _encoded(archive, located, index)
-    picture = render_frame(attributes, encoded, located.entry.transfer_syntax, index, _window(request))
+    window = _window(request)
+    try:
+        picture = render_frame(attributes, encoded, located.entry.transfer_syntax, index, window)
+    except PixelError as error:
+        raise CannotRender(f"frame {index + 1}: {error}") from error
     picture = _in_viewport(request, picture, pixel_aspect(attributes, index))
     quality = _whole(request, "quality", 90, 1, 100)
     headers = {"Cache-Control": "private, max-age=3600", "Vary": "Accept"}
@@ -124,15 +130,20 @@ def _in_viewport(request: Request, picture: Any, aspect: float) -> Any:
     if not text:
         return fit(picture, SIDE_MAX, SIDE_MAX, aspect)
     parts = text.split(",")
-    if len(parts) < 2 or not all(
-        p.isascii() and p.isdigit() and 0 < int(p[:9]) <= SIDE_MAX for p in parts[:2]
-    ):
+    if len(parts) < 2 or not all(_is_side(p) for p in parts[:2]):
         raise BadQuery(f"viewport is width,height in pixels, up to {SIDE_MAX}")
-    return fit(picture, int(parts[0]), int(parts[1]), aspect, enlarge=True)
+    width, height = int(parts[0]), int(parts[1])
+    if width * height > PIXELS_MAX:
+        raise BadQuery(f"viewport has more than {PIXELS_MAX} pixels")
+    return fit(picture, width, height, aspect, enlarge=True)
+
+
+def _is_side(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= SIDE_MAX
 
 
 def _whole(request: Request, name: str, default: int, low: int, high: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
         raise BadQuery(f"{name} is a whole number from {low} to {high}")
     return int(text)

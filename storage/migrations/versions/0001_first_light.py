@@ -135,6 +135,12 @@ def upgrade() -> None:
         sa.Column("study_uid", sa.Text(), nullable=False),
         sa.Column("study_date", sa.Date(), nullable=True),
         sa.Column("study_time", sa.Time(), nullable=True),
+        sa.Column(
+            "sort_date",
+            sa.Date(),
+            sa.Computed("coalesce(study_date, DATE '0001-01-01')", persisted=True),
+            nullable=False,
+        ),
         sa.Column("accession", sa.Text(), server_default="", nullable=False),
         sa.Column("study_id", sa.Text(), server_default="", nullable=False),
         sa.Column("description", sa.Text(), server_default="", nullable=False),
@@ -163,22 +169,12 @@ def upgrade() -> None:
         unique=False,
         postgresql_ops={"accession": "text_pattern_ops"},
     )
-    op.create_index(
-        "ix_studies_facility_newest",
-        "studies",
-        ["facility_id", sa.literal_column("study_date DESC NULLS LAST"), sa.literal_column("id DESC")],
-        unique=False,
-    )
+    op.create_index("ix_studies_facility_newest", "studies", ["facility_id", "sort_date", "id"], unique=False)
     op.create_index("ix_studies_modalities", "studies", ["modalities"], unique=False, postgresql_using="gin")
     op.create_index(
         "ix_studies_name_tokens", "studies", ["name_tokens"], unique=False, postgresql_using="gin"
     )
-    op.create_index(
-        "ix_studies_newest",
-        "studies",
-        [sa.literal_column("study_date DESC NULLS LAST"), sa.literal_column("id DESC")],
-        unique=False,
-    )
+    op.create_index("ix_studies_newest", "studies", ["sort_date", "id"], unique=False)
     op.create_index("ix_studies_patient", "studies", ["patient_pk"], unique=False)
     op.create_index(
         "ix_studies_patient_id",
