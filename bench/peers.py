@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,5 +242,6 @@ def running(folder: Path, names: list[str]) -> Iterator[dict[str, Peer]]:
         time.sleep(0.5)
         yield peers
     finally:
-        for peer in peers.values():
-            peer.stop()
+        with ThreadPoolExecutor() as together:
+            for _ in together.map(lambda peer: peer.stop(), peers.values()):
+                pass

@@ -20,7 +20,7 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-.venv/bin/uv pip install -q --python .venv/bin/python --require-hashes -r requirements/"$kind".txt
+.venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements/"$kind".txt
 .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 rm -f .venv/.ready-*
 echo "$wanted" > "$stamp"

@@ -52,6 +52,7 @@ def run_kills(server: Server, folder: Path, kills: int, seed: int) -> None:
     study = generate_uid()
     ledgers = [folder / f"{i}.ledger" for i in range(SENDERS)]
     senders = [ledger.start(server.dicom_port, path, study) for path in ledgers]
+    eventually(lambda: all(ledger.acknowledged(path) for path in ledgers), 60, "both senders are at work")
     parts = ["node", "worker", "database"]
     for number in range(kills):
         time.sleep(chance.uniform(0.3, 1.8))

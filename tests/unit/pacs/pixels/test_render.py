@@ -15,6 +15,7 @@ from pydicom.pixels.processing import (
 from pydicom.pixels.utils import pixel_array
 
 from pacs.pixels import _json, colour
+from pacs.pixels.decode import decode_frame
 from pacs.pixels.description import Frame, PixelDescription, PixelError, describe
 from pacs.pixels.frames import frames_of
 from pacs.pixels.lut import lut_of
@@ -50,7 +51,8 @@ def rendered(dataset: FileDataset, index: int = 0, window: Window | None = None)
 )
 def test_modality_and_window_as_pydicom(name: str) -> None:
     dataset = packaged(name)
-    stored = pixel_array(dataset, index=0, raw=True)
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    stored = decode_frame(describe(dataset), frames_of(dataset)[0], syntax).array
     values = apply_modality_lut(stored, dataset)
     np.testing.assert_allclose(modality(_json.from_dataset(dataset))(stored), values)
     if "WindowCenter" not in dataset:
