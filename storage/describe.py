@@ -63,6 +63,8 @@ def study_row(a: Json, facility_id: int, study_uid: str) -> Row:
         "referring": text(a, "00080090"),
         "patient_id": key(text(a, "00100020")),
         "patient_name": name,
+        "birth_date": da(text(a, "00100030")),
+        "sex": text(a, "00100040"),
         "name_folded": fold(name),
         "name_tokens": list(name_tokens(name)),
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from pacs.errors import ObjectMissing
 from pacs.logs import get
@@ -21,6 +22,9 @@ from storage.retrieve import Located, read_frame
 
 log = get("renditions")
 TRIES_MAX = 3
+QUIET_SECONDS = (
+    3  # a series that has not grown for this long gets its thumbnail made anew; its first one at once
+)
 
 # What stands on the icon of a series without pictures; all else by its modality.
 LABELS = {"SR": "Report", "DOC": "Document", "ECG": "ECG", "HC": "Hard copy", "AU": "Audio", "KO": "Key objects",
@@ -29,7 +33,7 @@ LABELS = {"SR": "Report", "DOC": "Document", "ECG": "ECG", "HC": "Hard copy", "A
 
 
 def derive_series(archive: Archive, series_pk: int) -> bool:
-    """Make a series' thumbnail for the instances that it has now; False if that is done or was given up."""
+    """Make a series' thumbnail for the instances that it has now; False if that is done, given up, or too early."""
     with archive.database.begin() as connection:
         row = _count_try(connection, series_pk)
     if row is None:
@@ -65,6 +69,10 @@ def _count_try(connection: Connection, series_pk: int) -> tuple[int, str, int] |
             series.c.id == series_pk,
             series.c.derived_count < series.c.instance_count,
             series.c.derive_tries < TRIES_MAX,
+            or_(
+                series.c.derived_count == 0,
+                series.c.updated_at < func.now() - timedelta(seconds=QUIET_SECONDS),
+            ),
         )
         .values(derive_tries=series.c.derive_tries + 1, updated_at=func.now())
         .returning(series.c.instance_count, series.c.modality, series.c.derive_tries)

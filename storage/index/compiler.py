@@ -22,7 +22,7 @@ STUDY_COLUMNS = (
     studies.c.accession, studies.c.study_id, studies.c.description.label("study_description"),
     studies.c.referring, studies.c.modalities, studies.c.series_count,
     studies.c.instance_count.label("study_instance_count"), studies.c.patient_id, studies.c.patient_name,
-    studies.c.received_at, patients.c.issuer, patients.c.birth_date, patients.c.sex,
+    studies.c.received_at, patients.c.issuer, studies.c.birth_date, studies.c.sex,
     facilities.c.code.label("facility"), facilities.c.name.label("facility_name"),
 )  # fmt: skip
 SERIES_COLUMNS = (

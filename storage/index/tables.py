@@ -123,10 +123,13 @@ studies = Table(
     _count("series_count"),
     _count("instance_count"),
     _count("bytes"),
-    # What people search by, in the one row: the patient's part is repeated here.
+    # What people search by, in the one row: the patient's part is repeated here, as this study tells it. Where an
+    # ID was used twice, no study shows the other person's birth date.
     _text("patient_id"),
     _text("patient_name"),
     _text("name_folded"),
+    Column("birth_date", Date),
+    _text("sex"),
     Column("name_tokens", ARRAY(Text), nullable=False, server_default="{}"),
     _now("received_at"),
     _now("updated_at"),
@@ -163,6 +166,7 @@ series = Table(
     # Thumbnails: made for this many instances; tries count, so that a file which kills a decoder is given up.
     Column("derived_count", BigInteger, nullable=False, server_default="0"),
     Column("derive_tries", SmallInteger, nullable=False, server_default="0"),
+    Column("hinted_at", DateTime(timezone=True)),
     Column("has_pixels", Boolean, nullable=False, server_default=text("false")),
     _now("updated_at"),
     UniqueConstraint("study_pk", "series_uid"),

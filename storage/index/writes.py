@@ -63,7 +63,16 @@ def upsert_patient(connection: Connection, row: Row) -> int:
 
 def upsert_study(connection: Connection, row: Row) -> int:
     """The study's key, its row locked."""
-    keep = ("study_date", "study_time", "accession", "study_id", "description", "referring")
+    keep = (
+        "study_date",
+        "study_time",
+        "accession",
+        "study_id",
+        "description",
+        "referring",
+        "birth_date",
+        "sex",
+    )
     # A name that came empty first and filled later would need its tokens with it; a study keeps its first name.
     return _upsert(connection, studies, ["facility_id", "study_uid", "patient_pk"], row, keep)
 
