@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from sqlalchemy import text
@@ -18,46 +16,18 @@ from pacs.access import Principal, Role
 from pacs.attributes import Level
 from pacs.encoded import read_head
 from pacs.query import Query
-from pacs.settings import Settings
 from storage.archive import Archive
-from storage.check import check
-from storage.embedded import EmbeddedDatabase
 from storage.incidents import list_incidents
 from storage.indexing import Outcome, index_pack
 from storage.records import Origin
 from storage.renditions import derive_series, read_thumbnail
 from storage.search import Found, search
-from storage.setup import prepare
 from storage.shipping import ship
 from storage.spool import Spool
 from storage.sweeps import sweep
 from tests.support.ledger import ct_template
 
 ADMINISTRATOR = Principal("admin", Role.ADMINISTRATOR)
-
-
-@pytest.fixture(scope="module")
-def embedded(workspace: Path) -> Iterator[EmbeddedDatabase]:
-    database = EmbeddedDatabase(workspace / "indexing" / "postgres")
-    yield database
-    database.stop()
-
-
-@pytest.fixture
-def archive(embedded: EmbeddedDatabase, tmp_path: Path) -> Iterator[Archive]:
-    """Empty, with a database of its own rows."""
-    settings = Settings(
-        data=tmp_path, database_url=embedded.url, disk_free_bytes_min=0, admin_password="a test's password"
-    )
-    opened = Archive.open(settings)
-    with opened.database.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    prepare(opened)
-    yield opened
-    report = check(opened)
-    opened.close()
-    assert report.findings == []
 
 
 class Noted:
