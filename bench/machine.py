@@ -25,7 +25,12 @@ def describe(folder: Path, versions: dict[str, str]) -> list[tuple[str, str]]:
         ("Tongying", versions[TONGYING]),
     ]
     if ORTHANC in versions:
-        found.append(("Orthanc", f"{versions[ORTHANC]}, DICOMweb plug-in, SQLite index, default settings"))
+        found.append(
+            (
+                "Orthanc",
+                f"{versions[ORTHANC]}, DICOMweb plug-in, SQLite index; as it comes but for PDUs of 128 kB",
+            )
+        )
     if STORESCP in versions:
         found.append(("storescp, storescu", f"DCMTK {versions[STORESCP]}"))
     if chromium := _said(["chromium", "--version"], r"Chromium (\S+)"):

@@ -95,19 +95,20 @@ def _section(group: Group) -> list[str]:
 
 
 def plot(group: Group, path: Path) -> None:
-    """Horizontal bars, a panel for each row, since their units differ."""
+    """Horizontal bars, a panel for each row that compares, since their units differ."""
     mpl.rcParams.update({"svg.hashsalt": "tongying", "svg.fonttype": "none", "font.family": "sans-serif"})
-    heights = [len(row.figures) + 0.9 for row in group.rows]
+    rows = [row for row in group.rows if len(row.figures) > 1] or list(group.rows)  # what can be compared
+    heights = [len(row.figures) + 0.9 for row in rows]
     picture = Picture(figsize=(8, 0.34 * sum(heights) + 0.3))
-    axes = picture.subplots(len(group.rows), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
-    for row, axis in zip(group.rows, axes[:, 0], strict=True):
+    axes = picture.subplots(len(rows), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for row, axis in zip(rows, axes[:, 0], strict=True):
         names = [p for p in PEERS if p in row.figures]
         shown = [row.shown(name) for name in names]
         bars = axis.barh(names, shown, color=[COLOURS[n] for n in names], height=0.7)
         axis.bar_label(bars, [number(v) for v in shown], padding=4, fontsize=9)
         better = "more is better" if row.more_is_better else "less is better"
         axis.set_title(f"{row.what} ({row.unit}, {better})", fontsize=9.5, loc="left")
-        axis.invert_yaxis()
+        axis.set_ylim(len(names) - 0.5, -0.5)  # the first on top
         axis.set_xlim(0, max(shown) * 1.15 or 1)
         axis.xaxis.set_visible(False)
         axis.tick_params(axis="y", length=0, labelsize=9)

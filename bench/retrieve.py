@@ -42,7 +42,7 @@ def measure(run: Run) -> Group:
             for peer in peers:
                 speed, cpu = _series(peer, clients[peer.name], study)
                 samples["series as received", "MB/s", 50][peer.name].append(speed)
-                samples["series as received: CPU of all its processes", "ms/MB", 50][peer.name].append(cpu)
+                samples["series as received: CPU, all its processes", "ms/MB", 50][peer.name].append(cpu)
         for what, request in _small(study).items():
             for name, values in _in_turns(clients, request, run.sizes.requests).items():
                 samples[f"{what}, p50", "ms", 50][name] = values

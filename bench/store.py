@@ -79,9 +79,9 @@ def _round(
     if indexed:
         taken["acknowledged and indexed", "images/s"] = images / indexed
     spent = {role: (after[role] - before[role]) * 1000 / images for role in after}
-    taken["CPU of all its processes", "ms/image"] = sum(spent.values())
+    taken["CPU, all its processes", "ms/image"] = sum(spent.values())
     if peer.name == TONGYING:
-        taken |= {(f"CPU of the {role}", "ms/image"): ms for role, ms in spent.items() if role != "API"}
+        taken |= {(f"CPU, {role}", "ms/image"): ms for role, ms in spent.items() if role != "API"}
     return taken
 
 

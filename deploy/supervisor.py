@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -26,6 +27,7 @@ log = get("up")
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
 STEADY_SECONDS = 30  # a part that ran this long starts its back-off anew
 STOP_SECONDS = 20
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass
@@ -127,7 +129,9 @@ class Supervisor:
             log.error("part_ended", part=part.name, status=status)
             part.process = None
         if now >= part.not_before:
-            part.process = subprocess.Popen(part.command, env=self._environment, start_new_session=True)
+            part.process = subprocess.Popen(
+                part.command, env=self._environment, start_new_session=True, preexec_fn=_end_with_parent
+            )
             part.started = now
 
     def _stop_all(self) -> None:
@@ -142,6 +146,12 @@ class Supervisor:
                 except subprocess.TimeoutExpired:
                     os.killpg(part.process.pid, signal.SIGKILL)
                     part.process.wait()
+
+
+def _end_with_parent() -> None:
+    """In the child: be told to stop when the supervisor is gone, however it went, so that no port stays taken."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def prepare_archive(settings: Settings, *, demo: bool = False) -> str | None:

@@ -107,4 +107,4 @@ def _broker(settings: Settings) -> tuple[str, dict[str, Any]]:
         "data_folder_out": str(messages),
         "control_folder": str(control),
     }
-    return "tongying-files://", {**folders, "polling_interval": EMBEDDED_POLL_SECONDS}
+    return "tongying-files://localhost//", {**folders, "polling_interval": EMBEDDED_POLL_SECONDS}

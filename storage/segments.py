@@ -44,7 +44,12 @@ class Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        sync_directory(path.parent)
+        try:
+            sync_directory(path.parent)
+        except OSError:
+            os.close(self._file)
+            remove(path)
+            raise
         self._cond = threading.Condition()
         self._syncing = False
         self._failed = False
@@ -120,9 +125,18 @@ class Segment:
         with contextlib.suppress(OutOfResources):
             self.wait_durable(end)
         if self.durable < self.written:
-            os.ftruncate(self._file, self.durable)
-        os.close(self._file)
+            # Where that fails too the tail stays: it was never acknowledged, and whole records in it do no harm.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.durable)
+        with contextlib.suppress(OSError):
+            os.close(self._file)
         return self.durable
+
+
+def remove(path: Path) -> None:
+    """Remove what nobody was told of. Where that fails the next start of the spool does it."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def write_all(file: int, buffers: Buffers, offset: int) -> int:

@@ -85,12 +85,20 @@ class Shipper:
             try:
                 segment = self._queue.get(timeout=ORPHAN_SECONDS)
             except queue.Empty:
-                for orphan in adopt_orphans(self._archive.settings.spool):
-                    self._try(orphan)
+                self._adopt()
                 continue
             if segment is None:
                 return
             self._try(segment)
+
+    def _adopt(self) -> None:
+        try:
+            orphans = adopt_orphans(self._archive.settings.spool)
+        except OSError as error:
+            log.warning("orphans_not_adopted", error=type(error).__name__)
+            return
+        for orphan in orphans:
+            self._try(orphan)
 
     def _try(self, segment: Path) -> None:
         try:

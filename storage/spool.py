@@ -22,7 +22,7 @@ from pacs.settings import Settings
 from storage import records
 from storage.packnames import new_pack_id
 from storage.records import Origin, RecordHeader
-from storage.segments import FileReader, Segment, sync_directory, write_all
+from storage.segments import FileReader, Segment, remove, sync_directory, write_all
 
 log = get("spool")
 BUFFER_BYTES = 1024 * 1024  # of a reception, from its first bytes on
@@ -41,6 +41,7 @@ class Spool:
         self._open: dict[str, Segment] = {}
         self._lock = threading.Lock()
         self._free_read = (-1.0, 0)
+        self._durable_directories: set[str] = set()
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._owner = os.open(root / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,11 +84,15 @@ class Spool:
             self._seal(facility, segment)
 
     def new_segment_path(self, facility: str) -> Path:
-        """The path of a new segment, in a directory that is durable."""
+        """The path of a new segment, in a directory that is durable; raises OutOfResources."""
         directory = self.root / facility
-        if not directory.exists():
-            directory.mkdir(mode=0o700)
-            sync_directory(self.root)
+        if facility not in self._durable_directories or not directory.exists():
+            try:
+                directory.mkdir(mode=0o700, exist_ok=True)
+                sync_directory(self.root)
+            except OSError as error:
+                raise OutOfResources(f"spool: {error.strerror}") from error
+            self._durable_directories.add(facility)
         return directory / f"{new_pack_id()}.seg"
 
     def hand_over(self, path: Path) -> None:
@@ -98,7 +103,10 @@ class Spool:
         when, free = self._free_read
         now = time.monotonic()
         if now - when > FREE_SPACE_SECONDS:
-            stat = os.statvfs(self.root)
+            try:
+                stat = os.statvfs(self.root)
+            except OSError as error:
+                raise OutOfResources(f"spool: {error.strerror}") from error
             free = stat.f_bavail * stat.f_frsize
             self._free_read = (now, free)
         if free - wanted < self.settings.disk_free_bytes_min:
@@ -123,7 +131,7 @@ class Spool:
         if segment.seal():
             self._on_sealed(segment.path)
         else:
-            segment.path.unlink()
+            remove(segment.path)
 
     def _seal_ripe_ones(self) -> None:
         limits = self.settings
@@ -182,8 +190,8 @@ class Reception:
         assert self._header is not None, "begin first"
         header, self._header = self._header, None
         if self._large is not None:
+            self._large.write(memoryview(self._buffer)[: self._length])
             large, self._large = self._large, None
-            large.write(memoryview(self._buffer)[: self._length])
             self._spool.hand_over(large.finish())
         else:
             body = memoryview(self._buffer)[: self._length]
@@ -226,7 +234,11 @@ class _LargeObject:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise OutOfResources(f"spool: {error.strerror}") from error
-        self.write(memoryview(part10))
+        try:
+            self.write(memoryview(part10))
+        except (OutOfResources, TooLarge):
+            self.abandon()
+            raise
 
     def write(self, data: memoryview) -> None:
         self._spool.check_room(len(data))
@@ -248,13 +260,14 @@ class _LargeObject:
             sync_directory(self.path.parent)
         except OSError as error:
             self.abandon()
+            remove(self.path.with_suffix(".seg"))
             raise OutOfResources(f"spool sync: {error.strerror}") from error
         os.close(self._file)
         return whole
 
     def abandon(self) -> None:
         os.close(self._file)
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
 
 
 def recover(root: Path) -> list[Path]:
