@@ -1,4 +1,4 @@
-"""`tongying up` as an operator meets it: one clear line where it cannot start, nothing left behind when it is killed."""
+"""`tongying up` as an operator meets it: one clear line where it cannot start, nothing left when it is killed."""
 
 from __future__ import annotations
 
