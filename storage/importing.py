@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,13 +70,21 @@ def _sources(path: Path) -> Iterator[Source]:
         return
     stat = path.stat()
     if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if not info.is_dir() and Path(info.filename).name.upper() not in SKIPPED_NAMES:
-                    name = f"{path}!{info.filename}"
-                    yield Source(name, path, info.filename, info.file_size, stat.st_mtime_ns)
+        for info in _members(path):
+            name = f"{path}!{info.filename}" if info.filename else str(path)
+            yield Source(name, path, info.filename, info.file_size, stat.st_mtime_ns)
     else:
         yield Source(str(path), path, None, stat.st_size, stat.st_mtime_ns)
+
+
+def _members(path: Path) -> list[zipfile.ZipInfo]:
+    """The files in a ZIP; of one whose directory is broken a nameless one, which then is told to have failed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = [info for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return [zipfile.ZipInfo("")]
+    return [info for info in found if Path(info.filename).name.upper() not in SKIPPED_NAMES]
 
 
 class Importer:
@@ -115,6 +124,7 @@ class Importer:
             EncodedError,
             TooLarge,
             zipfile.BadZipFile,
+            zlib.error,
             OSError,
             KeyError,
             ValueError,

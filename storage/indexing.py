@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
 from pacs.encoded import EncodedError, read_instance
 from pacs.errors import InvalidUID, TooLarge
@@ -33,7 +33,7 @@ log = get("indexing")
 
 TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
 RACES_MAX = 5
-REFUSED = frozenset({"22", "23", "54"})  # classes of SQLSTATE: data, integrity, program limits
+REFUSED = frozenset({"23", "54"})  # classes of SQLSTATE, beside DataError: integrity, program limits
 BODY_BYTES_MAX = 2 * 1024**3  # of one instance, in memory while it is indexed
 
 
@@ -196,7 +196,7 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
 
 def is_poison(error: Exception) -> bool:
     """Whether the database refuses a value, and will the next time too."""
-    if isinstance(error, DBAPIError):
+    if isinstance(error, DBAPIError) and not isinstance(error, DataError):
         return str(getattr(error.orig, "sqlstate", None) or "")[:2] in REFUSED
     return isinstance(error, StatementError | UnicodeError)
 

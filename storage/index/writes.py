@@ -113,7 +113,10 @@ def insert_instances(connection: Connection, rows: list[Row]) -> bool:
     """Insert the narrow rows; False if another transaction was faster with one of them: then try all again."""
     if not rows:
         return True
-    statement = insert(instances).values(rows).on_conflict_do_nothing().returning(instances.c.uid_hash)
+    ordered = sorted(
+        rows, key=lambda row: row["uid_hash"]
+    )  # two packs of the same instances would else deadlock
+    statement = insert(instances).values(ordered).on_conflict_do_nothing().returning(instances.c.uid_hash)
     return len(connection.execute(statement).all()) == len(rows)
 
 
