@@ -29,8 +29,9 @@ REMARKS = (
     "Headless Chromium with software GL on the same two cores, over loopback; the study is a CT series, opened by its "
     "address when signed in. Since the address: from the navigation until the first image is drawn, the scripts' start "
     "and the manifest included. Since the series is opened: as the viewer itself reports it (firstImageMs).",
-    "Cold: a new browser profile, nothing cached, scripts compiled anew. Warm: the same study opened again in that "
-    "profile. No peer stands beside it: Orthanc as Debian ships it has no viewer.",
+    "Cold: a new browser profile that has done no more than sign in. Warm: the same study opened again at once in "
+    "that profile, while the machine still drops what the first opening was loading. No peer stands beside it: "
+    "Orthanc as Debian ships it has no viewer.",
 )
 
 

@@ -18,9 +18,10 @@ POLL_SECONDS = 0.02
 REMARKS = (
     "The sender is DCMTK's storescu with TCP_NODELAY=1, one process for each association, on the same two cores as "
     "the receiver: a rate is that of both together. It includes the start of the sender and its association.",
-    "Acknowledged means at Tongying: the bytes are synced to the disk (fdatasync before status 0x0000). Orthanc 1.10 "
-    "syncs each file too (SyncStorageArea, its default) and indexes before it answers. storescp syncs "
-    "nothing, has no index, and what it acknowledged is lost with the power.",
+    "Acknowledged means at Tongying: the bytes are synced to the disk (fdatasync before status 0x0000), and the folder "
+    "that names their file was. Orthanc syncs each image's file as well (its default; strace shows one fdatasync an "
+    "image), not its folder or its index, and indexes before it answers. storescp syncs nothing and has no index: what "
+    "it acknowledged may be lost with the power.",
     "Indexed: from the first byte sent until the study list of QIDO-RS shows the full count of all studies. For "
     "Orthanc that is the answer to the last image; Tongying indexes behind the acknowledgement.",
     "CPU: user and system time of the peer's processes for each image, until all are indexed. "

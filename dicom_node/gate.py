@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class Gate:
         self._archive, self._settings = archive, archive.settings
         self._copy = self._settings.data / "devices.json"
         self._devices: list[RegisteredDevice] = _read(self._copy)
+        self._kept = self._copy.exists()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_fresh, name="gate", daemon=True)
 
@@ -70,9 +72,23 @@ class Gate:
             return
         if devices != self._devices:
             self._devices = devices
-            beside = self._copy.with_suffix(".new")
-            beside.write_text(json.dumps([d.to_json() for d in devices]), encoding="utf-8")
+            self._kept = False
+        if not self._kept:
+            self._keep_copy()
+
+    def _keep_copy(self) -> None:
+        """Replace the copy on the disk; where that fails (disk full) the next refresh tries again."""
+        beside = self._copy.with_suffix(".new")
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                json.dump([d.to_json() for d in self._devices], file)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut leaves an empty file under the name
             beside.rename(self._copy)
+        except OSError as error:
+            log.warning("devices_not_kept", reason=error.strerror)
+        else:
+            self._kept = True
 
     def _keep_fresh(self) -> None:
         while not self._stop.wait(REFRESH_SECONDS):
@@ -80,7 +96,11 @@ class Gate:
 
 
 def _read(copy: Path) -> list[RegisteredDevice]:
+    """The copy; none where it is damaged, because its truth is in the database, and this machine may send anyway."""
     try:
         return [RegisteredDevice.from_json(d) for d in json.loads(copy.read_text(encoding="utf-8"))]
     except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        log.error("devices_unreadable", error=type(error).__name__)
         return []

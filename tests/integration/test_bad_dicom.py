@@ -3,17 +3,28 @@ an operator, and costs its neighbours nothing (promises P1, P3, P4, P9)."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import random
 import struct
 import threading
+import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.uid import generate_uid
 
+from pacs.encoded import read_instance
+from pacs.settings import from_environment
+from storage import describe, indexing, records
+from storage.archive import Archive
+from storage.records import Origin, RecordHeader
+from storage.shipping import ship
+from storage.spool import Spool
 from tests.support import pdu
 from tests.support.dicom import dataset_sha256, parts_of, storescu
 from tests.support.files import package_file
@@ -425,15 +436,79 @@ def send_frames(server: Server, caller: Peer, frames: int, frame: int) -> int:
 
 def test_a_record_within_an_instance_is_not_believed(server: Server) -> None:
     """Pixels that look like one of the spool's own records, of this facility, with checksums that are right."""
-    from storage import records
-    from storage.records import Origin, RecordHeader
-
     evil = made()
     header = RecordHeader(Origin("LOCAL", "EVIL", "TONGYING", "x"), 0, CT, evil.instance, EXPLICIT, 0)
     imitation = records.frame(header, len(evil.data), zlib.crc32(evil.data)) + evil.data
     one = made(more={0x7FE00010: ("OW", imitation * 3)})
     assert with_neighbours(server, one, one.data) == "shown"
     assert sop_uids(server, evil.study) == []
+
+
+@pytest.mark.parametrize("fault", ["a value that the database refuses", "a parser that fails"])
+def test_poison_costs_its_neighbours_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Whatever our own checks let through: the one record is quarantined, the others of its pack are indexed."""
+    study = generate_uid()
+    good = [made(study=study, series=study + ".1", patient_id="NEIGHBOUR") for _ in range(2)]
+    poison = made(patient_id="POISON")
+    with archive_of(server) as archive:
+        pack = shipped(archive, [good[0], poison, good[1]])
+        poisoned(monkeypatch, fault, poison)
+        outcomes = []
+        for _ in range(2):
+            with contextlib.suppress(ZeroDivisionError):  # tried once more: it may have been the moment
+                outcomes.append(indexing.index_pack(archive, pack))
+    assert [(o.shown, o.quarantined) for o in outcomes if o.state == "indexed"] == [(2, 1)]
+    assert sorted(sop_uids(server, study)) == sorted(one.instance for one in good)
+    assert kept(server, poison, poison.data) == "quarantine"
+
+
+@contextlib.contextmanager
+def archive_of(server: Server) -> Iterator[Archive]:
+    """The running server's archive, in this process."""
+    from deploy import supervisor
+
+    settings = dataclasses.replace(from_environment(server.environment()), data=server.data.absolute())
+    with supervisor.database(settings) as (ready, _):
+        archive = Archive.open(ready)
+        try:
+            yield archive
+        finally:
+            archive.close()
+
+
+def shipped(archive: Archive, several: list[Made]) -> uuid.UUID:
+    """A pack of these that no worker was told of."""
+    sealed: list[Path] = []
+    spool = Spool(archive.settings.spool / f"test-{uuid.uuid4().hex}", archive.settings, sealed.append)
+    reception = spool.reception()
+    for one in several:
+        reception.begin(Origin("LOCAL", "POISON", "TONGYING", "test"), CT, one.instance, EXPLICIT)
+        reception.room(len(one.data))[:] = one.data
+        reception.took(len(one.data))
+        reception.commit()
+    spool.close()
+    return ship(archive, sealed[0])
+
+
+def poisoned(monkeypatch: pytest.MonkeyPatch, fault: str, poison: Made) -> None:
+    real_row, real_parse = describe.series_row, read_instance
+
+    def row(attributes: Any, *rest: Any) -> Any:
+        found = real_row(attributes, *rest)
+        is_it = attributes["00100020"]["Value"] == ["POISON"]
+        return found | {"description": "a\0b"} if is_it else found
+
+    def parse(body: bytes) -> Any:
+        if poison.instance.encode() in body:
+            raise ZeroDivisionError
+        return real_parse(body)
+
+    if fault.startswith("a value"):
+        monkeypatch.setattr(describe, "series_row", row)
+    else:
+        monkeypatch.setattr(indexing, "read_instance", parse)
 
 
 def test_explicit_elements_are_built_as_the_standard_says(tmp_path: Path) -> None:

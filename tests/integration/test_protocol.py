@@ -35,7 +35,7 @@ from tests.support.pdu import (
     pdv,
     peer,
 )
-from tests.support.server import Server, eventually
+from tests.support.server import TONGYING, Server, eventually, free_port
 from tests.support.watch import back_to, settled, sop_uids, use, whole
 
 MIB = 1024 * 1024
@@ -458,3 +458,23 @@ def test_mutilated_bytes(server: Server, what: str) -> None:
     else:
         jobs = [(asked, mutated(chance, stored)) for _ in range(250)]
     in_threads(jobs, server.dicom_port)
+
+
+# Starting
+
+
+def test_ports_in_use_are_one_clear_line(server: Server) -> None:
+    """`tongying up` beside a running one: which port, which setting, and an exit status."""
+    for name, port in (("TONGYING_HTTP_PORT", server.http_port), ("TONGYING_DICOM_PORT", server.dicom_port)):
+        free = {"TONGYING_HTTP_PORT": str(free_port()), "TONGYING_DICOM_PORT": str(free_port())}
+        environment = (
+            server.environment() | free | {name: str(port), "TONGYING_DATA": str(server.data) + "-2"}
+        )
+        done = subprocess.run(
+            [str(TONGYING), "up"], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        said = done.stderr.replace("\n", " ")
+        assert done.returncode != 0
+        assert "Traceback" not in said
+        assert f"port {port}" in said, said
+        assert name in said, said
