@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.middleware.base import RequestResponseEndpoint
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacs import VERSION
 from pacs.errors import NotFound
@@ -26,6 +28,11 @@ CSP = (
     "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self'; manifest-src 'self'; "
     "object-src blob:; frame-src blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": CSP,
+}
 NOT_PAGES = ("api/", "dicom-web", "wado", "fhir", "cds-services")
 
 
@@ -44,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
                   docs_url=None, redoc_url=None)  # fmt: skip
     app.add_middleware(SmallAnswersZipped)
     app.add_middleware(SmallBodies)
-    app.middleware("http")(_safe_headers)
+    app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     problems.install(app)
     for router in (auth.router, portal.router, rendered.router, wado.router, qido.router):
@@ -69,12 +76,21 @@ class SmallAnswersZipped(GZipMiddleware):
             await super().__call__(scope, receive, send)
 
 
-async def _safe_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    response = await call_next(request)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "no-referrer")
-    response.headers.setdefault("Content-Security-Policy", CSP)
-    return response
+class SafeHeaders:
+    """Adds what keeps browsers from guessing and embedding, where an answer does not say it itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
 def _add_health(app: FastAPI) -> None:
@@ -95,16 +111,26 @@ def _add_pages(app: FastAPI, dist: Path) -> None:
     """The built web app: files under hashed names for ever, and index.html for every path of its router."""
 
     @app.get("/{path:path}", include_in_schema=False)
-    def page(path: str) -> Response:
+    def page(request: Request, path: str) -> Response:
         if path.startswith(NOT_PAGES):
             raise NotFound("there is no such resource")
         file = _within(dist, path)
         if file is not None:
             forever = "public, max-age=31536000, immutable" if "/assets/" in f"/{path}" else "no-cache"
-            return FileResponse(file, headers={"Cache-Control": forever})
+            return _file(request, file, forever)
         if not (dist / "index.html").is_file():
             return PlainTextResponse("The web page is not built yet: run `make web`.\n", 503)
         return FileResponse(dist / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+def _file(request: Request, file: Path, cache: str) -> Response:
+    """A file; as the build compressed it, if it did: to do that for each request costs the first picture its second."""
+    headers = {"Cache-Control": cache, "Vary": "Accept-Encoding"}
+    zipped = file.with_name(file.name + ".gz")
+    if "gzip" in request.headers.get("accept-encoding", "") and zipped.is_file():
+        kind = mimetypes.guess_type(file.name)[0]
+        return FileResponse(zipped, headers={**headers, "Content-Encoding": "gzip"}, media_type=kind)
+    return FileResponse(file, headers=headers)
 
 
 def _within(dist: Path, path: str) -> Path | None:

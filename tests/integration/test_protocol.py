@@ -141,6 +141,16 @@ def results_of(accept: bytes) -> dict[int, int]:
     return found
 
 
+def test_silent_connections_from_many_addresses_lock_nobody_out(server: Server) -> None:
+    """More than the node serves at all: all of 127/8 is this machine."""
+    silent = [Peer(server.dicom_port, source=f"127.0.9.{1 + n % 6}") for n in range(220)]
+    try:
+        stores(server)
+    finally:
+        for one in silent:
+            one.close()
+
+
 def test_connections_that_come_and_go_lock_nobody_out(server: Server) -> None:
     """As a port scan does, or a load balancer's health check."""
     for _ in range(200):

@@ -121,8 +121,8 @@ def read_elements(data: bytes) -> dict[int, bytes]:
 class Peer:
     """A connection to the node."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.socket = socket.create_connection((host, port), SECONDS)
+    def __init__(self, port: int, host: str = "127.0.0.1", source: str = "") -> None:
+        self.socket = socket.create_connection((host, port), SECONDS, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, *data: bytes) -> None:
