@@ -4,6 +4,7 @@
 set -eu
 kind=${1:-run}
 cd "$(dirname "$0")/.."
+if [ "$kind" = run ] && [ -f .venv/.ready-dev ]; then kind=dev; fi # it holds the running set: nothing is taken away
 stamp=.venv/.ready-$kind
 wanted=$(cat requirements/bootstrap.txt requirements/"$kind".txt pyproject.toml | sha256sum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
