@@ -137,6 +137,7 @@ def failing(workspace: Path) -> Iterator[Server]:
     """One server for all of these: what one leaves behind must not harm the next."""
     running = Server(workspace / "failing").start()
     yield running
+    whole(running)
     running.remove()
 
 
@@ -154,4 +155,3 @@ def test_failing_system_calls(failing: Server, tmp_path: Path, what: str) -> Non
     assert len(acked) >= 4, "after the fault it takes again"
     assert unfinished(failing) == []
     back_to(failing, held, slack=3)
-    whole(failing)
