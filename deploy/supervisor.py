@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from pacs.errors import SettingError
 from pacs.logs import get
+from pacs.processes import end_with_parent
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.embedded import EmbeddedDatabase
@@ -27,7 +27,6 @@ log = get("up")
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
 STEADY_SECONDS = 30  # a part that ran this long starts its back-off anew
 STOP_SECONDS = 20
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass
@@ -130,7 +129,7 @@ class Supervisor:
             part.process = None
         if now >= part.not_before:
             part.process = subprocess.Popen(
-                part.command, env=self._environment, start_new_session=True, preexec_fn=_end_with_parent
+                part.command, env=self._environment, start_new_session=True, preexec_fn=end_with_parent
             )
             part.started = now
 
@@ -146,12 +145,6 @@ class Supervisor:
                 except subprocess.TimeoutExpired:
                     os.killpg(part.process.pid, signal.SIGKILL)
                     part.process.wait()
-
-
-def _end_with_parent() -> None:
-    """In the child: be told to stop when the supervisor is gone, however it went, so that no port stays taken."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def prepare_archive(settings: Settings, *, demo: bool = False) -> str | None:

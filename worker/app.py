@@ -10,9 +10,10 @@ import warnings
 from functools import cache
 
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # not in the stubs
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import beat_embedded_init, setup_logging, worker_process_init
 
 from pacs import logs
+from pacs.processes import end_with_parent
 from pacs.settings import from_environment
 from storage.archive import Archive
 from storage.database import Unavailable
@@ -46,8 +47,14 @@ def _logs(**_: object) -> None:
     logs.configure(settings.log_level, process="worker")
 
 
+@beat_embedded_init.connect
+def _beat_ends_with_the_worker(**_: object) -> None:
+    end_with_parent()
+
+
 @worker_process_init.connect
 def _own_connections(**_: object) -> None:
+    end_with_parent()
     archive.cache_clear()  # a forked child must not share its parent's sockets
     hints.cache_clear()
 

@@ -82,12 +82,14 @@ def corpus(workspace: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Se
     files = sendable(paths)
     assert len(files) > 80
     running = Server(workspace / f"corpus-{request.param}").start()
-    statuses = send_raw(running.dicom_port, files)
-    assert {p.name: hex(s) for p, s in statuses.items() if s != 0} == {}
-    assert len(statuses) == len(files)
-    all_indexed(running)
-    yield running, files
-    running.remove()
+    try:
+        statuses = send_raw(running.dicom_port, files)
+        assert {p.name: hex(s) for p, s in statuses.items() if s != 0} == {}
+        assert len(statuses) == len(files)
+        all_indexed(running)
+        yield running, files
+    finally:
+        running.remove()
 
 
 def all_indexed(server: Server) -> None:

@@ -77,7 +77,11 @@ class Server:
             self.process = subprocess.Popen(
                 [str(TONGYING), "up"], env=self.environment(), stdout=log, stderr=log, cwd=self.data.parent
             )
-        eventually(self._ready, START_SECONDS, f"the server is up; its log:\n{self.tail()}")
+        try:
+            eventually(self._ready, START_SECONDS, "the server is up")
+        except AssertionError as error:
+            self.stop()
+            raise AssertionError(f"{error}; its log:\n{self.tail()}") from None
         return self
 
     def _ready(self) -> bool:
