@@ -32,9 +32,11 @@ MANY = [(kind, n) for kind in KINDS for n in range(1, 9) if (kind, n) not in FEW
 def killed(workspace: Path) -> Iterator[Server]:
     """One server for all crashes, so that each meets what the one before left behind."""
     running = Server(workspace / "killed").start()
-    yield running
-    whole(running)
-    running.remove()
+    try:
+        yield running
+        whole(running)
+    finally:
+        running.remove()
 
 
 def send_until_it_dies(server: Server, study: str, pid: int, instances_max: int) -> set[str]:

@@ -42,7 +42,13 @@ def injected(pid: int, calls: str, what: str, folder: Path) -> Iterator[Path]:
         yield log
     finally:
         strace.send_signal(signal.SIGINT)
-        strace.wait(20)
+        try:
+            strace.wait(20)
+        except (
+            subprocess.TimeoutExpired
+        ):  # it may hang over a thread that died under it, and would keep it a zombie
+            strace.kill()
+            strace.wait(20)
 
 
 def _traced(pid: int) -> bool:
