@@ -39,7 +39,3 @@ class CannotRender(TongyingError):
 
 class ObjectMissing(TongyingError):
     """An object is not in the object store."""
-
-
-class ObjectCorrupt(TongyingError):
-    """An object's bytes are not those that were written."""

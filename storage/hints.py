@@ -28,16 +28,6 @@ class Hints(Protocol):
     def derive_series(self, series_pk: int) -> None: ...
 
 
-class NoHints:
-    """For tools that run beside no worker: the sweep finds the work."""
-
-    def index_pack(self, pack_id: uuid.UUID) -> None:
-        pass
-
-    def derive_series(self, series_pk: int) -> None:
-        pass
-
-
 class CeleryHints:
     """Hints by Celery; a broker that is away costs a line in the log."""
 
