@@ -27,6 +27,7 @@ log = get("up")
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
 STEADY_SECONDS = 30  # a part that ran this long starts its back-off anew
 STOP_SECONDS = 20
+CELERY = [sys.executable, "-m", "celery", "--app", "worker.app", "--quiet"]
 
 
 @dataclass
@@ -44,20 +45,27 @@ class Part:
 def commands(settings: Settings) -> list[Part]:
     """The parts and how each is started; the same commands serve in containers."""
     python = sys.executable
+    names = [f"worker-{n}" for n in range(1, settings.worker_processes + 1)]
     return [
         Part("node", [python, "-m", "dicom_node"]),
-        Part("worker", worker_command(settings)),
+        *(Part(name, worker_command(f"{name}-{os.getpid()}")) for name in names),
+        Part("clock", clock_command()),
         Part("api", [python, "-m", "viewer_api"]),
     ]
 
 
-def worker_command(settings: Settings) -> list[str]:
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+def worker_command(name: str) -> list[str]:
+    """A worker that is one process. Celery's pool of children stands still for ever when the child that waits at its
+    queue is killed, by a lack of memory say; a process alone is started again by whoever started it."""
     return [
-        sys.executable, "-m", "celery", "--app", "worker.app", "--quiet", "worker", "--beat",
-        "--schedule", str(settings.data / "beat-schedule"), "--queues", "index,derive",
-        "--concurrency", str(settings.worker_processes), "--hostname", f"worker-{os.getpid()}@%h", *quiet,
+        *CELERY, "worker", "--pool", "solo", "--queues", "index,derive", "--hostname", f"{name}@%h",
+        "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
+
+
+def clock_command() -> list[str]:
+    """It sends the sweep's message every few seconds, and does nothing else."""
+    return [*CELERY, "beat"]
 
 
 def check_ports(settings: Settings) -> None:
@@ -136,15 +144,17 @@ class Supervisor:
     def _stop_all(self) -> None:
         """The node first, so that what it received is shipped while the others still run."""
         deadline = time.monotonic() + STOP_SECONDS
-        for part in self.parts:
-            if part.process is not None:
+        for parts in (self.parts[:1], self.parts[1:]):
+            running = [part.process for part in parts if part.process is not None]
+            for process in running:
                 with contextlib.suppress(ProcessLookupError):
-                    part.process.send_signal(signal.SIGTERM)
+                    process.send_signal(signal.SIGTERM)
+            for process in running:
                 try:
-                    part.process.wait(max(0.5, deadline - time.monotonic()))
+                    process.wait(max(0.5, deadline - time.monotonic()))
                 except subprocess.TimeoutExpired:
-                    os.killpg(part.process.pid, signal.SIGKILL)
-                    part.process.wait()
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
 
 
 def prepare_archive(settings: Settings, *, demo: bool = False) -> str | None:

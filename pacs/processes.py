@@ -1,12 +1,18 @@
-"""Processes that end with their parent."""
+"""Processes that end: with their parent, when their time is up, or in place of ours."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
+import pickle
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+R = TypeVar("R")
 
 
 def end_with_parent() -> None:
@@ -16,3 +22,52 @@ def end_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def ends_within(seconds: float) -> Iterator[None]:
+    """What runs longer ends this process, even in native code that hangs; whoever started it starts it again."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class ProcessDied(Exception):
+    """The process that did the work for us ended by a signal."""
+
+
+def in_a_fork(seconds: float, work: Callable[..., R], *args: Any) -> R:
+    """`work(*args)`, done by a fork of this process in at most `seconds`: if it dies, ProcessDied is raised, and we
+    live. The fork shares the arguments; the result, or the exception, comes pickled."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _answer(writing, seconds, lambda: work(*args))
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        raise ProcessDied(signal.Signals(-status).name if status < 0 else f"status {status}")
+    done, result = pickle.loads(answer)  # noqa: S301  our own fork wrote it
+    if not done:
+        raise result
+    return result  # type: ignore[no-any-return]
+
+
+def _answer(writing: int, seconds: float, work: Callable[[], Any]) -> None:
+    """In the fork: write (True, result) or (False, exception), and end without any of the parent's clean-up."""
+    status = 1
+    try:
+        with ends_within(seconds), os.fdopen(writing, "wb") as pipe:
+            try:
+                answer = pickle.dumps((True, work()))
+            except Exception as error:
+                answer = pickle.dumps((False, error))
+            pipe.write(answer)
+        status = 0
+    finally:
+        os._exit(status)

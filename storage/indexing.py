@@ -18,6 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, StatementError
 from pacs.encoded import EncodedError, read_instance
 from pacs.errors import InvalidUID, TooLarge
 from pacs.logs import get
+from pacs.processes import in_a_fork
 from pacs.uids import clean_uid, uid_hash
 from pacs.values import Json
 from storage import contents, describe, records
@@ -32,6 +33,7 @@ from storage.records import Record
 log = get("indexing")
 
 TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
+RECORD_SECONDS_MAX = 30  # to read one, where it has a process of its own
 RACES_MAX = 5
 REFUSED = frozenset({"23", "54"})  # classes of SQLSTATE, beside DataError: integrity, program limits
 BODY_BYTES_MAX = 2 * 1024**3  # of one instance, in memory while it is indexed
@@ -111,10 +113,15 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
 
 
 def _read(archive: Archive, pack: PackRow) -> Batch:
+    """At the last try each record is read in a process of its own: those before may have ended with theirs."""
     batch = Batch()
     for record, body in _bodies(archive, pack):
         try:
-            batch.parsed.append(_parse(record, body, pack.id))
+            if pack.tries < TRIES_MAX:
+                parsed = _parse(record, body, pack.id)
+            else:
+                parsed = in_a_fork(RECORD_SECONDS_MAX, _parse, record, body, pack.id)
+            batch.parsed.append(parsed)
         except (EncodedError, InvalidUID, TooLarge) as error:
             batch.quarantined.append((record, str(error)))
         except Exception as error:

@@ -1,6 +1,7 @@
 """The Celery application and its tasks: each calls one verb of storage.
 
-Run as `celery --app worker.app worker -B -Q index,derive`; the settings come from the environment.
+Run as `celery --app worker.app worker --pool solo -Q index,derive`, as many as there are cores, and one
+`celery --app worker.app beat`; the settings come from the environment.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import warnings
 from functools import cache
 
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # not in the stubs
-from celery.signals import beat_embedded_init, setup_logging, worker_process_init
+from celery.signals import setup_logging
 
 from pacs import logs
-from pacs.processes import end_with_parent
+from pacs.processes import ends_within
 from pacs.settings import from_environment
 from storage.archive import Archive
 from storage.database import Unavailable
@@ -28,12 +29,12 @@ settings = from_environment()
 app = celery_app(settings)
 log = logs.get("worker")
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
-INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX = 600, 120
+INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60
 
 
 @cache
 def archive() -> Archive:
-    """One for each process; opened at its first task."""
+    """Opened at the first task."""
     return Archive.open(settings)
 
 
@@ -47,23 +48,12 @@ def _logs(**_: object) -> None:
     logs.configure(settings.log_level, process="worker")
 
 
-@beat_embedded_init.connect
-def _beat_ends_with_the_worker(**_: object) -> None:
-    end_with_parent()
-
-
-@worker_process_init.connect
-def _own_connections(**_: object) -> None:
-    end_with_parent()
-    archive.cache_clear()  # a forked child must not share its parent's sockets
-    hints.cache_clear()
-
-
-@app.task(name=INDEX_PACK, time_limit=INDEX_SECONDS_MAX)
+@app.task(name=INDEX_PACK)
 def index(pack_id: str) -> None:
     """Index a pack and hint the thumbnails of its series."""
     try:
-        outcome = index_pack(archive(), uuid.UUID(pack_id))
+        with ends_within(INDEX_SECONDS_MAX):
+            outcome = index_pack(archive(), uuid.UUID(pack_id))
     except AWAY as error:
         log.warning("index_delayed", pack=pack_id, error=type(error).__name__)
         return
@@ -71,11 +61,12 @@ def index(pack_id: str) -> None:
         hints().derive_series(series_pk)
 
 
-@app.task(name=DERIVE_SERIES, time_limit=DERIVE_SECONDS_MAX)
+@app.task(name=DERIVE_SERIES)
 def derive(series_pk: int) -> None:
     """Make a series' thumbnail."""
     try:
-        derive_series(archive(), series_pk)
+        with ends_within(DERIVE_SECONDS_MAX):
+            derive_series(archive(), series_pk)
     except AWAY as error:
         log.warning("derive_delayed", series=series_pk, error=type(error).__name__)
 
@@ -84,6 +75,7 @@ def derive(series_pk: int) -> None:
 def sweep_now() -> None:
     """Hint again what waits."""
     try:
-        sweep(archive(), hints())
+        with ends_within(SWEEP_SECONDS_MAX):
+            sweep(archive(), hints())
     except AWAY as error:
         log.warning("sweep_delayed", error=type(error).__name__)

@@ -1,5 +1,6 @@
 """The parts of docker-compose.yml as plain processes: PostgreSQL by TCP, a broker and an S3 server with passwords, one
-node, two workers, the API behind Caddy; then each server is taken away and given back (promises P1, P3, P6)."""
+node, two workers and their clock, the API behind Caddy; then each server is taken away and given back (promises P1,
+P3, P6)."""
 
 from __future__ import annotations
 
@@ -50,6 +51,7 @@ class Deployment:
         self.database = Database(folder)
         self.node = self._part("node", "-m", "dicom_node", port=self.dicom_port)
         self.workers = [self._part(f"worker-{n}", "-m", "deploy.worker") for n in range(WORKERS)]
+        self.clock = self._part("clock", "-m", "deploy.worker", "clock")
         self.api = self._part("api", "-m", "viewer_api", port=self.http_port)
         caddy = shutil.which("caddy")
         self.caddy = Caddy(caddy, folder, self.http_port) if caddy else None
@@ -69,7 +71,6 @@ class Deployment:
             "TONGYING_S3_ACCESS_KEY": "tongyingaccess",
             "TONGYING_S3_SECRET_KEY": "tongyingsecretkey",
             "TONGYING_ADMIN_PASSWORD": PASSWORD,
-            "TONGYING_WORKER_PROCESSES": "1",
         }
 
     def _part(self, name: str, *arguments: str, port: int | None = None) -> Service:
@@ -81,7 +82,14 @@ class Deployment:
     def services(self) -> list[Service]:
         """In the order of starting."""
         servers = [self.s3.service, self.broker.service, self.database.service]
-        return [*servers, self.node, *self.workers, self.api, *([self.caddy.service] if self.caddy else [])]
+        return [
+            *servers,
+            self.node,
+            *self.workers,
+            self.clock,
+            self.api,
+            *([self.caddy.service] if self.caddy else []),
+        ]
 
     def start(self) -> None:
         servers, parts = self.services[:3], self.services[3:]
@@ -264,7 +272,7 @@ def has_thumbnail(deployment: Deployment, study: Study) -> bool:
 
 def test_everything_is_where_it_was_configured_to_be(deployment: Deployment) -> None:
     """Objects in S3, messages at the broker, rows in PostgreSQL: nothing embedded came in by the back door."""
-    for part in ("node", "worker-0", "worker-1", "api", "cli"):
+    for part in ("node", "worker-0", "worker-1", "clock", "api", "cli"):
         left = {path.name for path in (deployment.folder / part).glob("*")}
         assert left <= {"spool", "devices.json"}, part
     store = open_store(from_environment(deployment.environment("cli")))

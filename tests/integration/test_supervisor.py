@@ -37,22 +37,12 @@ def test_a_wrong_setting_is_one_clear_line(workspace: Path) -> None:
 def test_killed_it_leaves_nothing_and_starts_again(own_server: Server) -> None:
     assert own_server.process is not None
     parts = psutil.Process(own_server.process.pid).children()
-    assert len(parts) >= 3
+    assert len(parts) >= 5, "node, two workers, clock, API"
     os.kill(own_server.process.pid, signal.SIGKILL)
     own_server.process.wait(10)
     eventually(lambda: not any(alive(p) for p in parts), 30, "its parts end with it")
     own_server.start()
     assert own_server.client.get("/api/me").status_code == 200
-
-
-def test_a_killed_worker_takes_its_processes_with_it(own_server: Server) -> None:
-    """Its pool and its clock: an orphaned clock would send sweeps for ever."""
-    assert own_server.process is not None
-    parts = psutil.Process(own_server.process.pid).children()
-    (worker,) = [p for p in parts if "worker.app" in " ".join(p.cmdline())]
-    children = eventually(lambda: found if len(found := worker.children(recursive=True)) >= 3 else None, 30)
-    worker.kill()
-    eventually(lambda: not any(alive(p) for p in children), 30, "pool and clock end with the worker")
 
 
 def alive(process: psutil.Process) -> bool:

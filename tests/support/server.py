@@ -93,8 +93,8 @@ class Server:
         except (OSError, httpx.HTTPError):
             return False
 
-    def tail(self) -> str:
-        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+    def tail(self, characters: int = 3000) -> str:
+        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
     def stop(self) -> None:
         if self._client is not None:

@@ -53,18 +53,21 @@ def back_to(server: Server, before: Use, *, slack: int = 2, seconds: float = 20)
 
 
 def settled(server: Server, seconds: float = 60) -> None:
-    """Until all that was received is indexed."""
+    """Until all that was received is indexed, with no hand laid on; else the error tells what waits."""
+    try:
+        eventually(lambda: not _waiting(server), seconds, "the spool is empty and all is indexed")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {_waiting(server)}\n{server.tail(10000)}") from None
 
-    def quiet() -> bool:
-        if list((server.data / "spool").glob("*/*/*.seg")):
-            return False
-        try:
-            answer = httpx.get(f"{server.url}/readyz", timeout=5)
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == 200 and answer.json()["packs_waiting"] == 0
 
-    eventually(quiet, seconds, "the spool is empty and all is indexed")
+def _waiting(server: Server) -> str:
+    spooled = sorted(str(p.relative_to(server.data)) for p in (server.data / "spool").glob("*/*/*.seg"))
+    try:
+        answer = httpx.get(f"{server.url}/readyz", timeout=5)
+    except httpx.HTTPError as error:
+        return f"no answer: {error!r}"
+    quiet = not spooled and answer.status_code == 200 and answer.json()["packs_waiting"] == 0
+    return "" if quiet else f"{answer.text} {spooled}"
 
 
 def whole(server: Server) -> None:

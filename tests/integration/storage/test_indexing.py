@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import threading
 import uuid
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from sqlalchemy import text
 
 from pacs.access import Principal, Role
 from pacs.attributes import Level
-from pacs.encoded import read_head
+from pacs.encoded import Instance, read_head, read_instance
+from pacs.processes import ProcessDied, in_a_fork
 from pacs.query import Query
 from storage.archive import Archive
 from storage.incidents import list_incidents
-from storage.indexing import Outcome, index_pack
+from storage.indexing import TRIES_MAX, Outcome, index_pack
 from storage.records import Origin
 from storage.renditions import derive_series, read_thumbnail
 from storage.search import Found, search
@@ -129,6 +133,29 @@ def test_what_cannot_be_read_is_quarantined_alone(archive: Archive) -> None:
     found = list_incidents(archive, ADMINISTRATOR, 10, None)
     assert {i["kind"] for i in found} == {"quarantine"}
     assert len(found) == 2
+
+
+def test_what_kills_its_reader_is_quarantined_alone(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of a decoder, say: the first tries end with the worker, the last reads each in a process of its own."""
+
+    def read(body: bytes) -> Instance:
+        if b"DEADLY" in body:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read_instance(body)
+
+    monkeypatch.setattr("storage.indexing.read_instance", read)
+    pack = packed(
+        archive, instance(1), instance(2, ImageComments="DEADLY"), instance(3), b"\x00\x01garbage" * 50
+    )
+    for _ in range(TRIES_MAX - 1):
+        with pytest.raises(ProcessDied, match="SIGKILL"):
+            in_a_fork(30, index_pack, archive, pack)
+    outcome = index_pack(archive, pack)
+    assert (outcome.state, outcome.shown, outcome.quarantined) == ("indexed", 2, 2)
+    reasons = [i["reason"] for i in list_incidents(archive, ADMINISTRATOR, 10, None)]
+    assert "it cannot be read (ProcessDied)" in reasons
 
 
 def test_one_id_for_two_people_shows_neither_the_other(archive: Archive) -> None:
