@@ -18,17 +18,29 @@ FLAGS = [
     "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]  # fmt: skip
-Times = tuple[float, float]
+Times = tuple[float, float, float]
 TITLE = "First image in the page"
+WHAT = (
+    "a picture since the address",
+    "first image since the address",
+    "first image since the viewer started",
+)
 SHOWN = """() => {
   const ms = window.__tongying?.state()?.firstImageMs
   return ms == null ? null : [ms, performance.now()]
 }"""
+PREVIEWED = """() => new Promise(resolve => {
+  const found = list => list.getEntries().filter(entry => entry.identifier === "preview")
+  new PerformanceObserver(list => found(list).forEach(entry => resolve(entry.renderTime || entry.loadTime)))
+    .observe({ type: "element", buffered: true })
+  setTimeout(() => resolve(null), 500)
+})"""
 SHOWN_MS_MAX = 60_000
 REMARKS = (
     "Headless Chromium with software GL on the same two cores, over loopback; the study is a CT series, opened by its "
-    "address when signed in. Since the address: from the navigation until the first image is drawn, the scripts' start "
-    "and the manifest included. Since the series is opened: as the viewer itself reports it (firstImageMs).",
+    "address when signed in. Since the address: from the navigation, the scripts' start and the manifest included. A "
+    "picture: the server's, of the image that the viewer will open with, marked as a preview; it stands until the "
+    "viewer's own first image does (Element Timing). Since the viewer started: as it reports itself (firstImageMs).",
     "Cold: a new browser profile that has done no more than sign in. Warm: the same study opened again at once in "
     "that profile, while the machine still drops what the first opening was loading. No peer stands beside it: "
     "Orthanc as Debian ships it has no viewer.",
@@ -50,7 +62,7 @@ def measure(run: Run) -> Group:
             lambda: client.instances_of(study.study_uid) == len(study.images),
             poll_seconds=0.1, seconds_max=60, what="the study is listed",
         )  # fmt: skip
-    cold, warm = [], []  # of pairs: since the series was opened, since the navigation
+    cold, warm = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         try:
@@ -63,13 +75,9 @@ def measure(run: Run) -> Group:
         finally:
             browser.close()
     rows = tuple(
-        Row(
-            f"{what}: first image since {since}",
-            "ms",
-            {TONGYING: Figure(tuple(pair[which] for pair in pairs))},
-        )
-        for what, pairs in (("cold", cold), ("warm", warm))
-        for which, since in ((1, "the address"), (0, "the series is opened"))
+        Row(f"{kind}: {what}", "ms", {TONGYING: Figure(tuple(times[which] for times in found))})
+        for kind, found in (("cold", cold), ("warm", warm))
+        for which, what in enumerate(WHAT)
     )
     for row in rows:
         run.say(f"  {row.what}: {row.shown(TONGYING):.0f} ms")
@@ -82,7 +90,7 @@ def _skipped(run: Run, reason: str) -> Group:
 
 
 def _open_twice(browser: Browser, ours: Tongying, study_uid: str) -> tuple[Times, Times]:
-    """Sign in by the form, then open the study by its address, twice."""
+    """Sign in by the form, then open the study by its address, twice; times in ms, as in `WHAT`."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     try:
         page = context.new_page()
@@ -95,8 +103,10 @@ def _open_twice(browser: Browser, ours: Tongying, study_uid: str) -> tuple[Times
         times: list[Times] = []
         for _ in range(2):
             page.goto(f"{ours.server.url}/study/{study_uid}")
-            shown = page.wait_for_function(SHOWN, timeout=SHOWN_MS_MAX)
-            times.append(tuple(shown.json_value()))
+            since_viewer, since_address = page.wait_for_function(SHOWN, timeout=SHOWN_MS_MAX).json_value()
+            preview = page.evaluate(PREVIEWED)
+            picture = since_address if preview is None else min(preview, since_address)
+            times.append((picture, since_address, since_viewer))
         return times[0], times[1]
     finally:
         context.close()

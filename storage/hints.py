@@ -67,12 +67,10 @@ def celery_app(settings: Settings) -> Celery:
         accept_content=["json"],
         task_ignore_result=True,
         task_acks_late=True,
-        task_reject_on_worker_lost=True,
         task_default_queue="index",
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_proc_alive_timeout=30,
         worker_send_task_events=False,
         beat_schedule={
             "sweep": {"task": SWEEP, "schedule": settings.sweep_seconds, "options": {"expires": 10}}

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 from pydicom import dcmread
 from pydicom.pixels.processing import apply_modality_lut
+from pydicom.uid import generate_uid
 
 from tests.support import browser
 from tests.support.dicom import storescu
@@ -40,6 +41,20 @@ def studies(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     for study in made.values():
         wait_searchable(server, study.uid)
     return made
+
+
+@pytest.fixture(scope="module")
+def two_series(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("two-series")
+    study = ct_study(folder, slices=4, patient_id="WHOLE-TWO")
+    other = generate_uid()
+    for path in study.files[2:]:
+        dataset = dcmread(path)
+        dataset.SeriesInstanceUID, dataset.SeriesNumber = other, 9
+        dataset.save_as(path)
+    assert storescu(server.dicom_port, *study.files).returncode == 0
+    wait_searchable(server, study.uid)
+    return study
 
 
 def wait_searchable(server: Server, uid: str) -> None:
@@ -102,6 +117,53 @@ def test_ct_scrolls_windows_and_zooms(server: Server, studies: dict[str, Study])
         tab.get_by_test_id("tool-zoom").click()
         drag(tab, 0, 80)
         eventually(lambda: state(tab)["zoom"] != before["zoom"], 10, "dragging zooms")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_servers_picture_stands_while_the_viewer_is_on_its_way(
+    server: Server, studies: dict[str, Study], width: int, height: int
+) -> None:
+    """On a slow line its code takes seconds: who it is and the first image, marked as a preview, are there before."""
+    ct = studies["CT"]
+    with browser.page(width=width, height=height) as tab:
+        browser.sign_in(tab, server)
+        held = hold_the_viewer(tab)
+        tab.goto(f"{server.url}/study/{ct.uid}")
+        preview = tab.get_by_test_id("preview")
+        preview.wait_for(timeout=20_000)
+        assert tab.get_by_test_id("opening").inner_text().count("WHOLE-CT") == 1
+        assert "not for reading" in preview.inner_text()
+        eventually(
+            lambda: state(tab) == {} and held, 20, "the viewer's code is asked for, and nothing runs yet"
+        )
+        shot = displayed(browser.picture(preview), expected(ct, 0).shape).mean(axis=2)
+        assert alike(shot, expected(ct, 0)) > 0.97 > 0.9 > alike(shot, expected(ct, 1))
+        place = preview.bounding_box()
+        held[0].continue_()
+        shown(tab, ct, 0)
+        assert preview.count() == 0
+        assert tab.get_by_test_id("viewport").first.bounding_box() == place, "nothing jumped"
+
+
+def hold_the_viewer(tab: Page) -> list[Route]:
+    """Requests for the viewer's code, which wait here until they are continued."""
+    held: list[Route] = []
+    tab.route("**/ViewerPage*.js", lambda route: held.append(route))  # it marks the function
+    return held
+
+
+def test_a_series_chosen_early_is_the_one_that_opens(server: Server, two_series: Study) -> None:
+    with browser.page() as tab:
+        browser.sign_in(tab, server)
+        held = hold_the_viewer(tab)
+        tab.goto(f"{server.url}/study/{two_series.uid}")
+        second = tab.get_by_test_id("series-item").nth(1)
+        second.click()
+        uid = second.get_attribute("data-series")
+        eventually(lambda: state(tab) == {} and held, 20, "the viewer's code is asked for")
+        held[0].continue_()
+        eventually(lambda: state(tab).get("phase") == "shown", 40, "an image is shown")
+        assert state(tab)["seriesUid"] == uid
 
 
 def test_mr_opens(server: Server, studies: dict[str, Study]) -> None:

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Instance, Manifest } from '../api/types'
-import { firstItem, itemsOf } from './items'
+import { itemsOf, itemToOpen } from './items'
 
 const instance = (sop_uid: string, frames = 1, rows: number | null = 10): Instance => ({
   sop_uid,
@@ -48,6 +48,8 @@ describe('itemsOf', () => {
       manifest({ viewable: false, instances: [instance('r', 1, null)] }, { instances: [instance('a')] }),
     )
     expect(items.map(item => item.kind)).toEqual(['document', 'stack'])
-    expect(firstItem(items)?.kind).toBe('stack')
+    expect(itemToOpen(items, null)?.kind).toBe('stack')
+    expect(itemToOpen(items, items[0]?.key ?? '')).toBe(items[0])
+    expect(itemToOpen(items, 'gone')?.kind).toBe('stack')
   })
 })

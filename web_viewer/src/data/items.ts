@@ -76,7 +76,8 @@ export function itemsOf(manifest: Manifest): Item[] {
   return manifest.series.flatMap(series => split(manifest, series))
 }
 
-/** What a study opens with: the first entry that has a picture. */
-export function firstItem(items: Item[]): Item | null {
-  return items.find(item => item.kind !== 'document') ?? items[0] ?? null
+/** What a study opens with: the entry of that key, else the first that has a picture. */
+export function itemToOpen(items: Item[], key: string | null): Item | null {
+  const chosen = items.find(item => item.key === key)
+  return chosen ?? items.find(item => item.kind !== 'document') ?? items[0] ?? null
 }

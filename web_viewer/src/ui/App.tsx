@@ -1,16 +1,17 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from '@tanstack/react-router'
-import { lazy, type ReactElement, Suspense, useEffect, useSyncExternalStore } from 'react'
+import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
 import { ApiError } from '../api/http'
 import { getSession, subscribeSession } from '../api/session'
 import { forgetMetadata } from '../data/metadata'
+import { forgetPreviews } from '../data/previews'
 import { manifestQuery } from '../data/studies'
 import { forgetThumbnails } from '../data/thumbnails'
-import { Loading } from './Loading'
 import { searchOf } from './list/filter'
 import { StudyListPage } from './list/StudyListPage'
 import { PageError } from './PageError'
 import { SignIn } from './SignIn'
+import { Opening } from './viewer/Opening'
 
 const RETRIES_MAX = 2
 
@@ -26,13 +27,24 @@ const queries = new QueryClient({
 })
 
 const loadViewer = () => import('./viewer/ViewerPage')
-const ViewerPage = lazy(async () => ({ default: (await loadViewer()).ViewerPage }))
+/** Evaluating the viewer's code holds the page still: what can be shown before it is shown first. */
+const VIEWER_WAITS_MS_MAX = 1000
+let mayLoadViewer = (): void => {}
+const ViewerPage = lazy(async () => {
+  await new Promise<void>(resolve => {
+    mayLoadViewer = resolve
+    setTimeout(resolve, VIEWER_WAITS_MS_MAX)
+  })
+  return { default: (await loadViewer()).ViewerPage }
+})
+const opened = (): void => mayLoadViewer()
 
 /** The next person at this browser must not find the pictures of the last one. */
 async function forget(): Promise<void> {
   queries.clear()
   forgetMetadata()
   forgetThumbnails()
+  forgetPreviews()
   if (viewerLoaded) (await loadViewer()).forgetImages()
 }
 let viewerLoaded = false
@@ -43,6 +55,17 @@ function Root(): ReactElement {
     if (!session.token) void forget()
   }, [session.token])
   return session.token ? <Outlet /> : <SignIn expired={session.expired} />
+}
+
+function Study({ studyUid }: { studyUid: string }): ReactElement {
+  const [chosen, setChosen] = useState<string | null>(null)
+  return (
+    <Suspense
+      fallback={<Opening studyUid={studyUid} chosen={chosen} onChoose={setChosen} onSettled={opened} />}
+    >
+      <ViewerPage studyUid={studyUid} chosen={chosen} />
+    </Suspense>
+  )
 }
 
 const rootRoute = createRootRoute({ component: Root, errorComponent: PageError })
@@ -59,17 +82,11 @@ const studyRoute = createRoute({
   path: '/study/$studyUid',
   loader: ({ params }) => {
     viewerLoaded = true
-    // The manifest and the code of the viewer travel side by side.
     if (getSession().token) void queries.prefetchQuery(manifestQuery(params.studyUid))
-    void loadViewer()
   },
-  component: function Study() {
+  component: function StudyPage() {
     const { studyUid } = studyRoute.useParams()
-    return (
-      <Suspense fallback={<Loading dark />}>
-        <ViewerPage key={studyUid} studyUid={studyUid} />
-      </Suspense>
-    )
+    return <Study key={studyUid} studyUid={studyUid} />
   },
 })
 

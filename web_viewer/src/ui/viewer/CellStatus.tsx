@@ -5,6 +5,9 @@ import { describeError, errorDetail } from '../describe'
 import { Icon } from '../icons'
 import { Preview } from './Preview'
 
+/** Only where the pixels are slow: on a good line they are there before this is asked for. */
+const PREVIEW_AFTER_MS = 500
+
 /** Over the picture: that it is still coming, or why it does not come. */
 export function CellStatus({
   state,
@@ -28,17 +31,16 @@ export function CellStatus({
       </div>
     )
   }
-  if (state.phase === 'loading') {
-    const awaited = state.item?.frames[state.target]
-    return (
-      <>
-        {awaited && state.shown === null && <Preview frame={awaited} />}
+  const awaited = state.shown === null ? state.item?.frames[state.target] : undefined
+  return (
+    <>
+      {awaited && <Preview frame={awaited} afterMs={PREVIEW_AFTER_MS} />}
+      {state.phase === 'loading' && (
         <div className="cell-loading" role="status">
           <span className="spinner small" />
           {t('viewer.loadingImage', { index })}
         </div>
-      </>
-    )
-  }
-  return null
+      )}
+    </>
+  )
 }

@@ -10,15 +10,9 @@ import { Icon } from '../icons'
 import { Loading } from '../Loading'
 import { BackLink } from './BackLink'
 import { Workspace } from './Workspace'
-import '../styles/viewer.css'
 import '../styles/menu.css'
-import '../styles/rail.css'
 import '../styles/help.css'
-import '../styles/viewport.css'
-import '../styles/cellStatus.css'
-import '../styles/cine.css'
 import '../styles/document.css'
-import '../styles/viewerPhone.css'
 
 export { forgetImages } from '../../render/cornerstone'
 
@@ -42,7 +36,13 @@ function Failed({ error, onRetry }: { error: Error; onRetry: () => void }): Reac
   )
 }
 
-function Opened({ manifest, openedAt }: { manifest: Manifest; openedAt: number }): ReactElement {
+interface OpenedProps {
+  manifest: Manifest
+  chosen: string | null
+  openedAt: number
+}
+
+function Opened({ manifest, chosen, openedAt }: OpenedProps): ReactElement {
   const { t } = useTranslation()
   const items = useMemo(() => itemsOf(manifest), [manifest])
   const { main, second } = nameLines(manifest)
@@ -59,14 +59,20 @@ function Opened({ manifest, openedAt }: { manifest: Manifest; openedAt: number }
       }),
     [t],
   )
-  return <Workspace manifest={manifest} items={items} openedAt={openedAt} />
+  return <Workspace manifest={manifest} items={items} chosen={chosen} openedAt={openedAt} />
 }
 
-export function ViewerPage({ studyUid }: { studyUid: string }): ReactElement {
+interface Props {
+  studyUid: string
+  /** What the reader chose while this code was on its way. */
+  chosen: string | null
+}
+
+export function ViewerPage({ studyUid, chosen }: Props): ReactElement {
   const { t } = useTranslation()
   const [openedAt] = useState(() => performance.now())
   const manifest = useManifest(studyUid)
-  if (manifest.data) return <Opened manifest={manifest.data} openedAt={openedAt} />
+  if (manifest.data) return <Opened manifest={manifest.data} chosen={chosen} openedAt={openedAt} />
   if (manifest.error) return <Failed error={manifest.error} onRetry={() => void manifest.refetch()} />
   return <Loading dark text={t('viewer.loadingStudy')} />
 }

@@ -2,41 +2,25 @@ import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
 import type { Item } from '../../data/items'
-import { ageText, nameLines, sexText } from '../format'
 import { BackLink } from './BackLink'
 import { Cell } from './Cell'
 import { HelpDialog } from './HelpDialog'
+import { PatientLine } from './PatientLine'
 import { Rail } from './Rail'
 import { Toolbar } from './Toolbar'
 import { useWorkspace } from './useWorkspace'
 
-function PatientLine({ manifest }: { manifest: Manifest }): ReactElement {
-  const { t } = useTranslation()
-  const { main, second } = nameLines(manifest)
-  const facts = [
-    second,
-    manifest.patient_id,
-    sexText(manifest.sex, t),
-    ageText(manifest.birth_date, manifest.study_date, t),
-    manifest.study_date,
-  ].filter(Boolean)
-  return (
-    <div className="patient-line">
-      <b>{main ?? t('list.noName')}</b>
-      <span>{facts.join(' · ')}</span>
-    </div>
-  )
-}
-
 interface Props {
   manifest: Manifest
   items: Item[]
+  /** The key of the item to begin with, where the reader chose one already. */
+  chosen: string | null
   openedAt: number
 }
 
-export function Workspace({ manifest, items, openedAt }: Props): ReactElement {
+export function Workspace({ manifest, items, chosen, openedAt }: Props): ReactElement {
   const { t } = useTranslation()
-  const space = useWorkspace(items, openedAt)
+  const space = useWorkspace(items, chosen, openedAt)
   const activeItem = space.cells[space.active]?.item ?? null
   return (
     <div className="viewer">

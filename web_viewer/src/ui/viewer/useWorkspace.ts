@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { firstItem, type Item } from '../../data/items'
+import { type Item, itemToOpen } from '../../data/items'
 import { type Preset, toVoi } from '../../data/presets'
 import { exposeProbe } from '../../render/probe'
 import type { StackView } from '../../render/stackView'
@@ -33,8 +33,8 @@ export interface Workspace {
 
 const isCoarse = (): boolean => matchMedia('(pointer: coarse)').matches
 
-export function useWorkspace(items: Item[], openedAt: number): Workspace {
-  const [cells, setCells] = useState<Placed[]>(() => [{ item: firstItem(items), openedAt }])
+export function useWorkspace(items: Item[], chosen: string | null, openedAt: number): Workspace {
+  const [cells, setCells] = useState<Placed[]>(() => [{ item: itemToOpen(items, chosen), openedAt }])
   const [active, setActive] = useState(0)
   const [layout, setLayoutName] = useState<Layout>('one')
   // One finger scrolls; a mouse has its wheel for that.
