@@ -57,10 +57,13 @@ def find(paths: list[Path]) -> Iterator[Source]:
     """All that may be DICOM under these paths; links are not followed out of a folder."""
     for path in paths:
         if path.is_dir():
-            for folder, names, files in os.walk(path):
+            unreadable: list[OSError] = []
+            for folder, names, files in os.walk(path, onerror=unreadable.append):
                 names.sort()
                 for file in sorted(files):
                     yield from _sources(Path(folder) / file)
+            for error in unreadable:  # taking it fails, and is told
+                yield Source(str(error.filename), Path(error.filename), None, 0, 0)
         else:
             yield from _sources(path)
 
@@ -96,6 +99,7 @@ class Importer:
         self._shipper = Shipper(archive, CeleryHints(settings))
         self._spool = Spool(settings.spool / f"import-{new_pack_id().hex}", settings, self._shipper.submit)
         self._journal = _Journal(journal)
+        self._open = _Opener()
         self._reception: Reception = self._spool.reception()
         self.result = Imported()
 
@@ -107,6 +111,7 @@ class Importer:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        self._open.close()
         self._reception.discard()
         self._spool.close()
         self._shipper.close(timeout_seconds=600)
@@ -118,7 +123,7 @@ class Importer:
             self.result.already += 1
             return
         try:
-            with _open(source) as file:
+            with self._open(source) as file:
                 stored = self._store(file)
         except (
             EncodedError,
@@ -175,13 +180,28 @@ def _may_be_dicom(head: bytes) -> bool:
     return len(head) > 16 and head[:2] in (b"\x02\x00", b"\x08\x00") and head[3] == 0
 
 
-def _open(source: Source) -> IO[bytes]:
-    if source.member is None:
-        return source.path.open("rb")
-    info = zipfile.ZipFile(source.path).getinfo(source.member)
-    if info.file_size > ZIP_RATIO_MAX * max(info.compress_size, 1) + CHUNK_BYTES:
-        raise TooLarge("it is compressed beyond belief")
-    return zipfile.ZipFile(source.path).open(info)
+class _Opener:
+    """Opens sources; a ZIP stays open while its members follow each other, since its directory may be long."""
+
+    def __init__(self) -> None:
+        self._path = Path()
+        self._zip: zipfile.ZipFile | None = None
+
+    def __call__(self, source: Source) -> IO[bytes]:
+        if source.member is None:
+            return source.path.open("rb")
+        if self._zip is None or self._path != source.path:
+            self.close()
+            self._path, self._zip = source.path, zipfile.ZipFile(source.path)
+        info = self._zip.getinfo(source.member)
+        if info.file_size > ZIP_RATIO_MAX * max(info.compress_size, 1) + CHUNK_BYTES:
+            raise TooLarge("it is compressed beyond belief")
+        return self._zip.open(info)
+
+    def close(self) -> None:
+        if self._zip is not None:
+            self._zip.close()
+        self._zip = None
 
 
 def _said(error: Exception) -> str:
