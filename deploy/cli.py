@@ -31,7 +31,7 @@ from pacs.settings import Settings, from_environment
 from storage import accounts, health, importing, registry
 from storage import check as checking
 from storage.archive import Archive
-from storage.registry import LOCAL
+from storage.registry import LOCAL, RegisteredDevice
 from storage.setup import prepare
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -186,7 +186,7 @@ def device_add(
 ) -> None:
     """Let a device call the node."""
     with opened() as archive:
-        registry.add_device(archive, facility, ae_title, address, description)
+        registry.add_device(archive, RegisteredDevice(facility, ae_title, address, description))
 
 
 @device_app.command("remove")

@@ -7,9 +7,10 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Roles of users. First light knows administrators only."""
+    """Roles: users are administrators so far; a device is what calls the DICOM node."""
 
     ADMINISTRATOR = "administrator"
+    DEVICE = "device"
 
 
 class Purpose(StrEnum):
@@ -18,7 +19,7 @@ class Purpose(StrEnum):
     TREATMENT = "treatment"
 
 
-SEEING_ROLES = frozenset({Role.ADMINISTRATOR})
+SEEING_ROLES = frozenset({Role.ADMINISTRATOR, Role.DEVICE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class Principal:
     role: Role
     facility: str | None = None  # its own; None for the region's own staff
     purpose: Purpose = Purpose.TREATMENT
+
+    def __post_init__(self) -> None:
+        if self.role is Role.DEVICE and self.facility is None:
+            raise ValueError("a device belongs to a facility")
 
 
 def may_see(principal: Principal, facility: str) -> bool:

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from storage.database import Database
-from storage.index.tables import metadata
+from storage.index.exchange import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x546F6E67  # any number that no other advisory lock of ours has
@@ -38,4 +38,4 @@ def differences(database: Database) -> list[str]:
     """What the tables and the migrated database do not have in common; empty when they agree."""
     with database.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
-        return [str(difference) for difference in autogenerate.compare_metadata(context, metadata)]
+        return [str(difference) for difference in autogenerate.compare_metadata(context, SCHEMA)]

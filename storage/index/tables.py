@@ -16,90 +16,65 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
     Time,
     UniqueConstraint,
     Uuid,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _id() -> Column[int]:
-    return Column("id", BigInteger, primary_key=True, autoincrement=True)
-
-
-def _facility() -> Column[int]:
-    return Column("facility_id", Integer, ForeignKey("facilities.id"), nullable=False)
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default="")
-
-
-def _count(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
-
-
-def _now(name: str) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
-
+from storage.index.columns import count, identity, metadata, moment, owner, words
 
 facilities = Table(
     "facilities", metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("code", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
-    _now("created_at"),
+    moment("created_at"),
 )  # fmt: skip
 
 users = Table(
     "users", metadata,
-    _id(),
+    identity(),
     Column("name", Text, nullable=False, unique=True),
-    _text("display_name"),
+    words("display_name"),
     Column("password_hash", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("facility_id", Integer, ForeignKey("facilities.id")),
     Column("active", Boolean, nullable=False, server_default=text("true")),
-    _now("created_at"),
+    moment("created_at"),
 )  # fmt: skip
 
 devices = Table(
     "devices", metadata,
-    _id(),
-    _facility(),
+    identity(),
+    owner(),
     Column("ae_title", Text, nullable=False),
     Column("address", Text, nullable=False),  # an address or a network (CIDR)
-    _text("description"),
-    _text("charset"),  # overrides what the device declares
-    _now("created_at"),
+    words("description"),
+    words("charset"),  # overrides what the device declares
+    Column("roles", ARRAY(Text), nullable=False, server_default="{store,query,retrieve,worklist}"),
+    Column("syntaxes", ARRAY(Text), nullable=False, server_default="{}"),  # transfer syntaxes, the preferred first
+    words("certificate"),  # SHA-256 of the client certificate it must show over TLS, in hexadecimal digits
+    Column("associations_max", Integer),
+    Column("emergency", Boolean, nullable=False, server_default=text("false")),  # its images go first
+    moment("created_at"),
     UniqueConstraint("ae_title", "address"),
 )  # fmt: skip
 
 patients = Table(
     "patients", metadata,
-    _id(),
-    _facility(),
-    _text("issuer"),
-    _text("patient_id"),
-    _text("patient_name"),  # PN as DICOM writes it, component groups parted by "="
+    identity(),
+    owner(),
+    words("issuer"),
+    words("patient_id"),
+    words("patient_name"),  # PN as DICOM writes it, component groups parted by "="
     Column("birth_date", Date),
-    _text("sex"),
-    _now("updated_at"),
+    words("sex"),
+    moment("updated_at"),
     # Without a PatientID two people must not become one: the name then tells them apart.
     Column("anonymous_name", Text, nullable=False, server_default=""),
     UniqueConstraint("facility_id", "issuer", "patient_id", "anonymous_name"),
@@ -107,32 +82,32 @@ patients = Table(
 
 studies = Table(
     "studies", metadata,
-    _id(),
-    _facility(),
+    identity(),
+    owner(),
     Column("patient_pk", BigInteger, ForeignKey("patients.id"), nullable=False),
     Column("study_uid", Text, nullable=False),
     Column("study_date", Date),
     Column("study_time", Time),
     # The list's order without NULLs, so that a page far down costs what the first one costs.
     Column("sort_date", Date, Computed("coalesce(study_date, DATE '0001-01-01')", persisted=True), nullable=False),
-    _text("accession"),
-    _text("study_id"),
-    _text("description"),
-    _text("referring"),
+    words("accession"),
+    words("study_id"),
+    words("description"),
+    words("referring"),
     Column("modalities", ARRAY(Text), nullable=False, server_default="{}"),
-    _count("series_count"),
-    _count("instance_count"),
-    _count("bytes"),
+    count("series_count"),
+    count("instance_count"),
+    count("bytes"),
     # What people search by, in the one row: the patient's part is repeated here, as this study tells it. Where an
     # ID was used twice, no study shows the other person's birth date.
-    _text("patient_id"),
-    _text("patient_name"),
-    _text("name_folded"),
+    words("patient_id"),
+    words("patient_name"),
+    words("name_folded"),
     Column("birth_date", Date),
-    _text("sex"),
+    words("sex"),
     Column("name_tokens", ARRAY(Text), nullable=False, server_default="{}"),
-    _now("received_at"),
-    _now("updated_at"),
+    moment("received_at"),
+    moment("updated_at"),
     UniqueConstraint("facility_id", "study_uid", "patient_pk"),
     Index("ix_studies_study_uid", "study_uid"),
     Index("ix_studies_patient", "patient_pk"),
@@ -146,29 +121,29 @@ studies = Table(
 
 series = Table(
     "series", metadata,
-    _id(),
-    _facility(),
+    identity(),
+    owner(),
     Column("study_pk", BigInteger, ForeignKey("studies.id", ondelete="CASCADE"), nullable=False),
     Column("series_uid", Text, nullable=False),
-    _text("modality"),
+    words("modality"),
     Column("number", BigInteger),
-    _text("description"),
-    _text("body_part"),
-    _text("laterality"),
+    words("description"),
+    words("body_part"),
+    words("laterality"),
     Column("series_date", Date),
     Column("series_time", Time),
     Column("step_date", Date),
     Column("step_time", Time),
-    _text("station"),
-    _text("manufacturer"),
-    _count("instance_count"),
-    _count("frame_count"),
+    words("station"),
+    words("manufacturer"),
+    count("instance_count"),
+    count("frame_count"),
     # Thumbnails: made for this many instances; tries count, so that a file which kills a decoder is given up.
     Column("derived_count", BigInteger, nullable=False, server_default="0"),
     Column("derive_tries", SmallInteger, nullable=False, server_default="0"),
     Column("hinted_at", DateTime(timezone=True)),
     Column("has_pixels", Boolean, nullable=False, server_default=text("false")),
-    _now("updated_at"),
+    moment("updated_at"),
     UniqueConstraint("study_pk", "series_uid"),
     Index("ix_series_series_uid", "series_uid"),
     Index("ix_series_underived", "updated_at", postgresql_where=text("derived_count < instance_count")),
@@ -177,14 +152,14 @@ series = Table(
 packs = Table(
     "packs", metadata,
     Column("id", Uuid, primary_key=True),
-    _facility(),
+    owner(),
     Column("key", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("state", Text, nullable=False, server_default="shipped"),  # shipped, indexed, failed
     Column("tries", SmallInteger, nullable=False, server_default="0"),
     Column("records", Integer),
-    _now("shipped_at"),
-    _now("hinted_at"),
+    moment("shipped_at"),
+    moment("hinted_at"),
     Column("indexed_at", DateTime(timezone=True)),
     Index("ix_packs_waiting", "hinted_at", postgresql_where=text("state = 'shipped'")),
 )  # fmt: skip
@@ -193,7 +168,7 @@ series_packs = Table(
     "series_packs", metadata,
     Column("series_pk", BigInteger, ForeignKey("series.id", ondelete="CASCADE"), primary_key=True),
     Column("pack_id", Uuid, ForeignKey("packs.id"), primary_key=True),
-    _facility(),
+    owner(),
     Column("instance_count", Integer, nullable=False),
     Index("ix_series_packs_pack_id", "pack_id"),
 )  # fmt: skip
@@ -211,15 +186,15 @@ instances = Table(
 # What an operator must look at: conflicting content under one UID, and files that cannot be indexed.
 incidents = Table(
     "incidents", metadata,
-    _id(),
-    _facility(),
+    identity(),
+    owner(),
     Column("kind", Text, nullable=False),  # conflict, quarantine, patient
     Column("pack_id", Uuid, ForeignKey("packs.id"), nullable=False),
     Column("record_offset", BigInteger, nullable=False),
     Column("sop_instance", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("details", JSONB, nullable=False, server_default="{}"),
-    _now("created_at"),
+    moment("created_at"),
     Column("resolved_at", DateTime(timezone=True)),
     UniqueConstraint("pack_id", "record_offset", "kind"),
 )  # fmt: skip
@@ -228,5 +203,5 @@ secrets = Table(
     "secrets", metadata,
     Column("name", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
-    _now("created_at"),
+    moment("created_at"),
 )  # fmt: skip

@@ -5,11 +5,11 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from storage.index.tables import metadata
+from storage.index.exchange import SCHEMA
 
 
 def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    context.configure(connection=connection, target_metadata=SCHEMA, compare_server_default=True)
     with context.begin_transaction():
         context.run_migrations()
 

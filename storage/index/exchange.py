@@ -1,0 +1,153 @@
+"""What SQL holds of the exchange with other systems: whom we call, what we owe them, what they announced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    Time,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from storage.index.columns import identity, metadata, moment, owner, words
+from storage.index.tables import packs, series
+
+SCHEMA = metadata  # with this module and the one above, all tables are in it
+
+
+def _due() -> tuple[Column[Any], ...]:
+    """Of a row that is work: its state, how often it was tried, and when it is due again."""
+    return (
+        Column("state", Text, nullable=False, server_default="waiting"),  # waiting, running, done, failed
+        Column("tries", SmallInteger, nullable=False, server_default="0"),
+        Column("not_before", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        words("error"),
+        moment("created_at"),
+        moment("updated_at"),
+    )
+
+
+# Systems that we call: DICOM nodes (C-MOVE destinations, forwarding, reports) and hospitals' Orthancs.
+remotes = Table(
+    "remotes", metadata,
+    identity(),
+    owner(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False, server_default="dicom"),  # dicom, orthanc
+    words("ae_title"),
+    words("host"),
+    Column("port", Integer),
+    Column("tls", Boolean, nullable=False, server_default=text("false")),
+    words("url"),  # of an Orthanc
+    words("username"),
+    words("password"),
+    Column("syntaxes", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("associations_max", Integer, nullable=False, server_default="2"),
+    Column("notify", Boolean, nullable=False, server_default=text("false")),  # Instance Availability Notification
+    Column("change", BigInteger, nullable=False, server_default="0"),  # how far an Orthanc's changes are followed
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    moment("created_at"),
+    Index("ix_remotes_ae_title", "ae_title"),
+)  # fmt: skip
+
+# Rules: what arrives and fits is sent on. An empty field fits all.
+routes = Table(
+    "routes", metadata,
+    identity(),
+    owner(),
+    Column("remote_id", BigInteger, ForeignKey(remotes.c.id, ondelete="CASCADE"), nullable=False),
+    words("modality"),
+    words("body_part"),
+    words("calling"),
+    words("called"),
+    moment("created_at"),
+)  # fmt: skip
+
+# The queue of the C-STORE SCU: a series, or what one pack holds of it.
+sends = Table(
+    "sends", metadata,
+    identity(),
+    owner(),
+    Column("remote_id", BigInteger, ForeignKey(remotes.c.id, ondelete="CASCADE"), nullable=False),
+    Column("series_pk", BigInteger, ForeignKey(series.c.id, ondelete="CASCADE"), nullable=False),
+    Column("pack_id", Uuid, ForeignKey(packs.c.id)),
+    Column("total", Integer, nullable=False, server_default="0"),
+    Column("sent", Integer, nullable=False, server_default="0"),
+    Column("priority", SmallInteger, nullable=False, server_default="0"),
+    *_due(),
+    UniqueConstraint("remote_id", "series_pk", "pack_id", postgresql_nulls_not_distinct=True),
+    Index("ix_sends_due", "not_before", postgresql_where=text("state = 'waiting'")),
+)  # fmt: skip
+
+# Storage Commitment: what was asked, and that the answer is owed until it was given.
+commitments = Table(
+    "commitments", metadata,
+    identity(),
+    owner(),
+    Column("transaction_uid", Text, nullable=False),
+    Column("calling", Text, nullable=False),  # whom to answer
+    Column("called", Text, nullable=False),  # as whom
+    words("peer"),
+    Column("items", JSONB, nullable=False),  # pairs of SOP Class and Instance UID
+    *_due(),
+    UniqueConstraint("facility_id", "calling", "transaction_uid"),
+    Index("ix_commitments_due", "not_before", postgresql_where=text("state = 'waiting'")),
+)  # fmt: skip
+
+# Modality Worklist: one scheduled procedure step a row; `attributes` is the whole answer as DICOM JSON.
+worklist = Table(
+    "worklist", metadata,
+    identity(),
+    owner(),
+    Column("accession", Text, nullable=False),
+    Column("step_id", Text, nullable=False),
+    words("patient_id"),
+    words("patient_name"),
+    words("modality"),
+    words("station_ae"),
+    Column("start_date", Date),
+    Column("start_time", Time),
+    words("study_uid"),
+    Column("status", Text, nullable=False, server_default="SCHEDULED"),
+    Column("attributes", JSONB, nullable=False),
+    moment("created_at"),
+    moment("updated_at"),
+    UniqueConstraint("facility_id", "accession", "step_id"),
+    Index("ix_worklist_day", "facility_id", "start_date", postgresql_where=text("status = 'SCHEDULED'")),
+    Index("ix_worklist_study_uid", "study_uid"),
+)  # fmt: skip
+
+# Modality Performed Procedure Steps: what a device says it did.
+performed_steps = Table(
+    "performed_steps", metadata,
+    identity(),
+    owner(),
+    Column("sop_instance", Text, nullable=False),
+    Column("calling", Text, nullable=False),
+    Column("status", Text, nullable=False),  # IN PROGRESS, COMPLETED, DISCONTINUED
+    words("study_uid"),
+    words("accession"),
+    Column("attributes", JSONB, nullable=False),
+    Column("announced", Integer, nullable=False, server_default="0"),  # instances it says it made
+    Column("present", Integer, nullable=False, server_default="0"),  # of these, shown in the archive
+    moment("created_at"),
+    moment("updated_at"),
+    UniqueConstraint("facility_id", "sop_instance"),
+    Index("ix_performed_steps_study_uid", "study_uid"),
+    Index("ix_performed_steps_open", "updated_at", postgresql_where=text("present < announced")),
+)  # fmt: skip
