@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
-NO_DATA_SET = 0x0101
+C_ECHO_RQ, N_EVENT_REPORT_RQ, N_CREATE_RQ = 0x0030, 0x0100, 0x0140
+RESPONSE = 0x8000  # the bit that makes a command field that of the response
+NO_DATA_SET, DATA_SET = 0x0101, 0x0001
 _REQUESTS = {0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150}
 KNOWN = frozenset({0x0FFF} | _REQUESTS | {r | 0x8000 for r in _REQUESTS})  # PS3.7 E.1-1; 0FFF is C-CANCEL-RQ
 COMMENT_CHARACTERS_MAX = 64  # VR LO
@@ -113,3 +116,34 @@ def _element(element: int, value: bytes) -> bytes:
 def p_data(context_id: int, data: bytes, control: int = 0x03) -> bytes:
     """A P-DATA-TF PDU with one PDV (PS3.8 9.3.5); of a whole command set, if `control` is not given."""
     return struct.pack(">BBIIBB", 0x04, 0, len(data) + 6, len(data) + 2, context_id, control) + data
+
+
+_UIDS = frozenset({0x0002, 0x0003, 0x1000, 0x1001})  # padded with NUL; other text with a space (PS3.5 6.2)
+
+
+def encode(values: Mapping[int, int | str]) -> bytes:
+    """A command set of these elements of group 0000, led by its group length. Numbers are US, the rest text."""
+    body = b"".join(_element(number, _value(number, value)) for number, value in sorted(values.items()))
+    return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
+def _value(number: int, value: int | str) -> bytes:
+    if isinstance(value, int):
+        return struct.pack("<H", value)
+    encoded = value.encode("ascii", "replace")
+    return encoded if number in _UIDS or len(encoded) % 2 == 0 else encoded + b" "
+
+
+def status_of(found: dict[int, bytes]) -> int:
+    """(0000,0900); raises ValueError if it is not there."""
+    return _number(found, 0x0900)
+
+
+def answered_message(found: dict[int, bytes]) -> int:
+    """(0000,0120), which request a response answers; raises ValueError if it is not there."""
+    return _number(found, 0x0120)
+
+
+def comment_of(found: dict[int, bytes]) -> str:
+    """(0000,0902) Error Comment, perhaps empty."""
+    return _text(found.get(0x0902, b""))
