@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node import commands, find
 from dicom_node.commands import Message, Status
+from dicom_node.syntaxes import VERIFICATION
 from pacs.errors import OutOfResources
 from pacs.logs import get
 from storage.database import Unavailable
@@ -37,7 +38,6 @@ def _echo(association: NodeAssociation, message: Message) -> None:
     association.respond(message, Status.SUCCESS)
 
 
-VERIFICATION = "1.2.840.10008.1.1"
 SERVICES = {
     service.sop_class: service
     for service in (
