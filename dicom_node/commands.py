@@ -96,7 +96,12 @@ class Message:
         return _text(self.command.get(0x1000) or self.command.get(0x1001, b""))
 
     def text(self, element: int) -> str:
+        """An element of VR AE, LO or UI; "" if it is not there."""
         return _text(self.command.get(element, b""))
+
+    def number(self, element: int) -> int:
+        """An element of VR US; 0 if it is not there."""
+        return int.from_bytes(self.command.get(element, b"")[:2], "little")
 
 
 def elements(command: bytes) -> dict[int, bytes]:
