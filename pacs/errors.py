@@ -25,6 +25,10 @@ class BadQuery(TongyingError):
     """A query that cannot be understood."""
 
 
+class BadAttributes(TongyingError):
+    """Attributes that cannot be taken: one is missing, or has no usable value; the text says which."""
+
+
 class NotFound(TongyingError):
     """It does not exist, or the caller may not know that it does."""
 
