@@ -88,7 +88,7 @@ def _tests(identifier: Json, depth: int) -> list[Test]:
         if vr == "SQ":
             tests += _sequence(tag, asked, depth)
         elif vr == "DT":
-            tests += _date_time(_attribute(tag, vr), _texts(asked))
+            tests += _date_time(_attribute(tag, vr), texts(asked))
         elif any_of := wanted(tag, vr, asked):
             tests.append(_value(tag, vr, any_of))
     return tests
@@ -130,19 +130,19 @@ def _sequence(tag: str, asked: Json, depth: int) -> list[Test]:
 # --- Values ---------------------------------------------------------------------------------------------------------
 
 
-def _texts(element: Json) -> list[str]:
+def texts(element: Json) -> list[str]:
     """The values as text, without padding; empty ones are none."""
     found = element.get("Value")
-    values = [v for v in (found if isinstance(found, list) else []) if v is not None]
-    texts = [(pn_text(v) if isinstance(v, dict) else str(v)).replace("\0", "").strip() for v in values]
-    return [t for t in texts if t]
+    present = [v for v in (found if isinstance(found, list) else []) if v is not None]
+    written = [(pn_text(v) if isinstance(v, dict) else str(v)).replace("\0", "").strip() for v in present]
+    return [t for t in written if t]
 
 
 def wanted(tag: str, vr: str, asked: Json) -> list[Match]:
     """What the element of an identifier asks for: any of these; none for universal matching. Not for SQ and DT."""
     of = _attribute(tag, vr)
-    texts = ["\\".join(_texts(asked))] if vr == "UI" else _texts(asked)
-    found = [match(of, text) for text in texts]
+    values = ["\\".join(texts(asked))] if vr == "UI" else texts(asked)
+    found = [match(of, text) for text in values]
     return [] if None in found else [m for m in found if m is not None]
 
 
@@ -152,7 +152,7 @@ def _attribute(tag: str, vr: str) -> Attribute:
 
 def _value(tag: str, vr: str, any_of: list[Match]) -> Test:
     tests = [_one(vr, m) for m in any_of]
-    return lambda dataset: any(test(v) for v in _texts(dataset.get(tag, {})) for test in tests)
+    return lambda dataset: any(test(v) for v in texts(dataset.get(tag, {})) for test in tests)
 
 
 def _one(vr: str, asked: Match) -> Callable[[str], bool]:
@@ -217,7 +217,7 @@ def _periods(identifier: Json) -> dict[str, Between]:
     for day, clock in PAIRS.items():
         asked = [wanted(tag, vr, identifier.get(tag, {})) for tag, vr in ((day, "DA"), (clock, "TM"))]
         if all(
-            len(a) == 1 and "-" in _texts(identifier[t])[0] for a, t in zip(asked, (day, clock), strict=True)
+            len(a) == 1 and "-" in texts(identifier[t])[0] for a, t in zip(asked, (day, clock), strict=True)
         ):
             found |= {
                 tag: a[0] for tag, a in zip((day, clock), asked, strict=True) if isinstance(a[0], Between)
@@ -232,20 +232,20 @@ def _period(day: str, clock: str, days: Between, clocks: Between) -> Test:
 
     def test(dataset: Json) -> bool:
         pairs = zip(
-            map(da, _texts(dataset.get(day, {}))), map(tm, _texts(dataset.get(clock, {}))), strict=False
+            map(da, texts(dataset.get(day, {}))), map(tm, texts(dataset.get(clock, {}))), strict=False
         )
         return any(_within((d, t), low, high) for d, t in pairs if d is not None and t is not None)
 
     return test
 
 
-def _date_time(of: Attribute, texts: list[str]) -> list[Test]:
-    if not texts or any(set(t) == {"*"} for t in texts):
+def _date_time(of: Attribute, values: list[str]) -> list[Test]:
+    if not values or any(set(v) == {"*"} for v in values):
         return []
-    ranges = [moments.read_range(of.keyword, t) for t in texts]
+    ranges = [moments.read_range(of.keyword, t) for t in values]
 
     def test(dataset: Json) -> bool:
-        found = [m for m in map(moments.read, _texts(dataset.get(of.tag, {}))) if m]
+        found = [m for m in map(moments.read, texts(dataset.get(of.tag, {}))) if m]
         return any(m.within(low, high) for m in found for low, high in ranges)
 
     return [test]

@@ -74,7 +74,9 @@ def test_names_in_the_character_set_that_is_asked_for(charset: str) -> None:
     name = {"00100010": {"vr": "PN", "Value": [{k: v for k, v in groups.items() if v}]}}
     encoded = write_dataset(name, EXPLICIT, charset)
     found = by_pydicom(encoded, implicit=False)
-    seen = str(found.PatientName).replace("\x1b$)A", "")  # pydicom leaves ISO-IR 58's escape sequence in the text
+    seen = str(found.PatientName).replace(
+        "\x1b$)A", ""
+    )  # pydicom leaves ISO-IR 58's escape sequence in the text
     assert seen.rstrip("=") == NAMES[charset].rstrip("=")
     declared = found.get("SpecificCharacterSet") or ""
     assert (declared if isinstance(declared, str) else "\\".join(declared)) == charset
