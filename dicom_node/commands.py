@@ -10,6 +10,7 @@ C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ = 0x0010, 0x0020, 0x0021, 0x0030
 N_EVENT_REPORT_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ = 0x0100, 0x0120, 0x0130, 0x0140
 C_CANCEL_RQ = 0x0FFF
+RESPONSE = 0x8000  # the bit of a command field that makes it a response
 COMMAND = 0x01  # of a PDV's message control header: a fragment of a command set (PS3.8 E.2)
 NO_DATA_SET, DATA_SET = 0x0101, 0x0001
 _REQUESTS = {0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150}
@@ -154,7 +155,7 @@ def store_response(request: StoreRequest, status: int, comment: str = "") -> byt
 def response(request: Message, status: int, *, comment: str = "", data_set: bool = False,
              counts: Counts | None = None) -> bytes:  # fmt: skip
     """The encoded command set of an answer to any other request."""
-    fields = _outcome(status, comment) | {0x0100: request.field | 0x8000, 0x0120: request.message_id}
+    fields = _outcome(status, comment) | {0x0100: request.field | RESPONSE, 0x0120: request.message_id}
     for affected, requested in ((0x0002, 0x0003), (0x1000, 0x1001)):
         if uid := request.command.get(affected) or request.command.get(requested):
             fields[affected] = uid

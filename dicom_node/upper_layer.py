@@ -249,7 +249,7 @@ class NodeUpperLayer(DULServiceProvider):
         if not self.write(commands.p_data(context_id, response)):
             raise ConnectionLost
 
-    def write(self, pdus: bytes) -> bool:
+    def write(self, pdus: bytes | memoryview) -> bool:
         """Send whole PDUs, from any thread; False if the peer is gone, or took none for the idle time."""
         peer = self._peer_socket()
         if peer is None:
