@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicom_node import commands, find
+from dicom_node import commands, find, performed, worklist
 from dicom_node.commands import Message, Status
 from pacs.errors import OutOfResources
 from pacs.logs import get
@@ -50,6 +50,18 @@ SERVICES = {
                 {commands.C_FIND_RQ: find.serve},
             )
             for uid, model in find.MODELS.items()
+        ),
+        Service(
+            worklist.MODALITY_WORKLIST,
+            "Modality Worklist Information Model - FIND",
+            "worklist",
+            {commands.C_FIND_RQ: worklist.serve},
+        ),
+        Service(
+            performed.MPPS,
+            "Modality Performed Procedure Step",
+            "worklist",
+            {commands.N_CREATE_RQ: performed.create, commands.N_SET_RQ: performed.change},
         ),
     )
 }
