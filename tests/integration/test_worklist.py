@@ -84,7 +84,7 @@ def test_findscu_asks_for_a_day(server: Server, tmp_path: Path) -> None:
     ],
 )
 def test_findscu_by_other_keys(
-    server: Server, tmp_path: Path, keys: list[str], expected: bool | None
+    server: Server, tmp_path: Path, keys: list[str], expected: bool
 ) -> None:
     made = post(server)
     charset = "SpecificCharacterSet=ISO_IR 192"
