@@ -53,9 +53,9 @@ class Segment:
     def text(self, number: int, component: int = 1, repetition: int = 0) -> str:
         """A field's component, its first subcomponent; empty where there is none, or HL7's null ("")."""
         node = _at(_at(_at(_at(self.fields, number), repetition), component - 1), 0)
-        if node == '""':
+        if node in ("", '""'):
             return ""
-        return _CONTROL.sub(" ", self._unescaped(node)).strip()
+        return _CONTROL.sub(" ", self._unescaped(str(node))).strip()
 
     def _unescaped(self, text: str) -> str:
         """Without escape sequences (2.7): those for delimiters and bytes replaced, formatting and the rest left out."""
@@ -68,7 +68,7 @@ class Segment:
             code = found[1]
             if re.fullmatch("X(?:[0-9A-Fa-f]{2})+", code):
                 return bytes.fromhex(code[1:]).decode(self.codec, "replace")
-            return known.get(code, " " if code.startswith(".") else "")
+            return str(known.get(code, " " if code.startswith(".") else ""))
 
         return re.sub(f"{re.escape(esc)}([^{re.escape(esc)}]*){re.escape(esc)}", replaced, text)
 
