@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.server import Server
+from tests.support.server import TONGYING, Server
 
 ALL_ROLES = ["store", "query", "retrieve", "worklist"]
 
@@ -165,3 +166,13 @@ def test_the_api_is_described(server: Server) -> None:
     assert set(paths["/api/devices"]) == {"get", "post"}
     assert set(paths["/api/devices/{device_id}"]) == {"patch", "delete"}
     assert set(paths["/api/facilities"]) == {"get", "post"}
+
+
+def test_a_user_is_not_added_twice(server: Server) -> None:
+    """Silently keeping the old password would let its finder believe in the new one."""
+    done = subprocess.run(
+        [str(TONGYING), "user", "add", "admin"], env=server.environment(), input="another password\n",
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "already" in done.stderr
