@@ -20,6 +20,7 @@ class Status(IntEnum):
     """The C-STORE statuses that we answer (PS3.4 B.2.3, PS3.7 C)."""
 
     SUCCESS = 0x0000
+    NOT_AUTHORISED = 0x0124
     OUT_OF_RESOURCES = 0xA700
     CANNOT_UNDERSTAND = 0xC000
     INVALID_OBJECT_INSTANCE = 0x0117
