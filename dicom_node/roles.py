@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pydicom._uid_dict import UID_dictionary
 from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
 
 from dicom_node.contexts import is_storage
+from dicom_node.services import SERVICES
 
-STORE, QUERY, RETRIEVE, WORKLIST = "store", "query", "retrieve", "worklist"
+STORE, RETRIEVE = "store", "retrieve"
 USER_REJECTION = 1  # result of a presentation context, PS3.8 table 9-18
-STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
-MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"
-PERFORMED_STEPS = "1.2.840.10008.3.1.2.3."  # MPPS, its Retrieve and its Notification
-_OPERATIONS = {"- FIND": QUERY, "- MOVE": RETRIEVE, "- GET": RETRIEVE}
 
 
 def role_of(abstract_syntax: str) -> str:
-    """The role that a device needs for a service; "" for what all may (C-ECHO), and for what is no service here."""
-    if abstract_syntax == MODALITY_WORKLIST or abstract_syntax.startswith(PERFORMED_STEPS):
-        return WORKLIST
-    if abstract_syntax == STORAGE_COMMITMENT or is_storage(abstract_syntax):
-        return STORE
-    name = UID_dictionary.get(abstract_syntax, ("",))[0]
-    return next((role for ending, role in _OPERATIONS.items() if name.endswith(ending)), "")
+    """The role that a device needs for a service; "" for what all may (C-ECHO), and for what is not served at all."""
+    if service := SERVICES.get(abstract_syntax):
+        return service.role
+    return STORE if is_storage(abstract_syntax) else ""
 
 
 def denied(asked: Iterable[str], roles: Collection[str], received: Collection[str] = ()) -> frozenset[str]:

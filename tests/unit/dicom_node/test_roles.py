@@ -7,50 +7,43 @@ from typing import Any
 import pytest
 
 from dicom_node.admission import LOCAL_LIMIT, PRESENTATION, TRANSIENT, over_limit
-from dicom_node.contexts import EXPLICIT, IMPLICIT, VERIFICATION, choose
-from dicom_node.roles import QUERY, RETRIEVE, STORE, WORKLIST, denied, role_of
-from storage.devices import RegisteredDevice
+from dicom_node.contexts import EXPLICIT, IMPLICIT, choose
+from dicom_node.roles import RETRIEVE, STORE, denied, role_of
+from dicom_node.services import SERVICES, VERIFICATION
+from storage.devices import ROLES, RegisteredDevice
 
-CT, FIND, MOVE, GET = (
-    "1.2.840.10008.5.1.4.1.1.2",
-    "1.2.840.10008.5.1.4.1.2.2.1",
-    "1.2.840.10008.5.1.4.1.2.2.2",
-    "1.2.840.10008.5.1.4.1.2.2.3",
-)
-MWL, MPPS, COMMITMENT = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.1.20.1"
-PRIVATE, TO_COME, PRINTING = "1.2.3.4", "1.2.840.10008.5.1.4.1.1.999", "1.2.840.10008.5.1.1.9"
+QUERY = "query"
+
+CT, FIND, PRINTING = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.1.9"
+PRIVATE, TO_COME = "1.2.3.4", "1.2.840.10008.5.1.4.1.1.999"
 
 
 @pytest.mark.parametrize(
     ("abstract_syntax", "role"),
-    [
-        (VERIFICATION, ""), (CT, STORE), (PRIVATE, STORE), (TO_COME, STORE), (COMMITMENT, STORE),
-        (FIND, QUERY), ("1.2.840.10008.5.1.4.1.2.1.1", QUERY), (MOVE, RETRIEVE), (GET, RETRIEVE),
-        ("1.2.840.10008.5.1.4.1.2.4.3", RETRIEVE), (MWL, WORKLIST), (MPPS, WORKLIST), (PRINTING, ""),
-    ],
-)  # fmt: skip
+    [(VERIFICATION, ""), (CT, STORE), (PRIVATE, STORE), (TO_COME, STORE), (FIND, QUERY), (PRINTING, "")],
+)
 def test_role_of(abstract_syntax: str, role: str) -> None:
     assert role_of(abstract_syntax) == role
 
 
-ALL = [VERIFICATION, CT, COMMITMENT, FIND, MOVE, GET, MWL, MPPS, PRINTING]
+def test_each_service_asks_for_a_role_that_devices_can_have() -> None:
+    assert {service.role for service in SERVICES.values()} <= {*ROLES, ""}
 
 
 @pytest.mark.parametrize(
     ("roles", "received", "refused"),
     [
-        ((STORE, QUERY, RETRIEVE, WORKLIST), (), set()),
-        ((), (), {CT, COMMITMENT, FIND, MOVE, GET, MWL, MPPS}),
-        ((STORE,), (), {FIND, MOVE, GET, MWL, MPPS}),
-        ((QUERY,), (), {CT, COMMITMENT, MOVE, GET, MWL, MPPS}),
-        ((RETRIEVE,), (), {CT, COMMITMENT, FIND, MWL, MPPS}),
-        ((RETRIEVE,), (CT,), {COMMITMENT, FIND, MWL, MPPS}),
-        ((QUERY,), (CT,), {CT, COMMITMENT, MOVE, GET, MWL, MPPS}),
-        ((WORKLIST,), (), {CT, COMMITMENT, FIND, MOVE, GET}),
+        ((STORE, QUERY, RETRIEVE), (), set()),
+        ((), (), {CT, FIND}),
+        ((STORE,), (), {FIND}),
+        ((QUERY,), (), {CT}),
+        ((RETRIEVE,), (), {CT, FIND}),
+        ((RETRIEVE,), (CT,), {FIND}),
+        ((QUERY,), (CT,), {CT}),
     ],
 )
 def test_denied(roles: tuple[str, ...], received: tuple[str, ...], refused: set[str]) -> None:
-    assert denied(ALL, roles, received) == refused
+    assert denied([VERIFICATION, CT, FIND, PRINTING], roles, received) == refused
 
 
 def device(title: str = "CT1", **more: Any) -> RegisteredDevice:
