@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
@@ -85,7 +86,8 @@ class NodeAssociation(Association):
         self.acse: NodeAcse = NodeAcse(self)
         self.dimse: _Inbox = _Inbox(self)
         self._cancelled: set[int] = set()
-        self._store_answers: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._awaited = False
+        self._responses: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._gone = threading.Event()
         self.network_timeout = self.settings.association_idle_seconds
         self._reactor_checkpoint = _WakingCheckpoint(self.wake)
@@ -106,8 +108,9 @@ class NodeAssociation(Association):
         """From the upper layer's thread: a whole message came. Raises ValueError for one without a message ID."""
         if message.field == commands.C_CANCEL_RQ:
             self._cancelled.add(message.message_id)
-        elif message.field == commands.C_STORE_RSP:
-            self._store_answers.put(message)
+        elif message.field & commands.RESPONSE:
+            if self._awaited:  # else nobody asked for it
+                self._responses.put(message)
         elif message.message_id >= 0:
             self.dimse.messages.put(message)
             self.wake.set()
@@ -115,7 +118,7 @@ class NodeAssociation(Association):
     def hung_up(self) -> None:
         """From the upper layer's thread: the connection is over."""
         self._gone.set()
-        self._store_answers.put(None)
+        self._responses.put(None)
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         """pynetdicom's hook, in the association's thread."""
@@ -159,12 +162,18 @@ class NodeAssociation(Association):
         """The longest P-DATA-TF that the peer takes, counted as PS3.8 D.1 does; 0 for no limit."""
         return int(self.requestor.maximum_length or 0)
 
-    def store_answer(self, seconds: float) -> Message | None:
-        """The next C-STORE response; None if none comes in this time, or the peer is gone."""
+    def ask(self, pdus: Iterable[bytes | memoryview], seconds: float) -> Message | None:
+        """Send a request of our own within this association, and wait for its response; None if none comes in this
+        time, or the peer is gone."""
+        self._awaited = True
         try:
-            return self._store_answers.get(timeout=seconds)
+            if not all(self.dul.write(some) for some in pdus):
+                return None
+            return self._responses.get(timeout=seconds)
         except queue.Empty:
             return None
+        finally:
+            self._awaited = False
 
     def _admit(self, _event: Any) -> None:
         """The gate: who is refused learns why, by the A-ASSOCIATE-RJ that fits (PS3.8 9.3.4)."""

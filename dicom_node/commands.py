@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -10,6 +11,7 @@ C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
 C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ = 0x0010, 0x0020, 0x0021, 0x0030
 N_EVENT_REPORT_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ = 0x0100, 0x0120, 0x0130, 0x0140
 C_CANCEL_RQ = 0x0FFF
+RESPONSE = 0x8000  # the bit of a command field that makes it a response
 COMMAND = 0x01  # of a PDV's message control header: a fragment of a command set (PS3.8 E.2)
 NO_DATA_SET, DATA_SET = 0x0101, 0x0001
 _REQUESTS = {0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150}
@@ -94,7 +96,12 @@ class Message:
         return _text(self.command.get(0x1000) or self.command.get(0x1001, b""))
 
     def text(self, element: int) -> str:
+        """An element of VR AE, LO or UI; "" if it is not there."""
         return _text(self.command.get(element, b""))
+
+    def number(self, element: int) -> int:
+        """An element of VR US; 0 if it is not there."""
+        return int.from_bytes(self.command.get(element, b"")[:2], "little")
 
 
 def elements(command: bytes) -> dict[int, bytes]:
@@ -154,7 +161,7 @@ def store_response(request: StoreRequest, status: int, comment: str = "") -> byt
 def response(request: Message, status: int, *, comment: str = "", data_set: bool = False,
              counts: Counts | None = None) -> bytes:  # fmt: skip
     """The encoded command set of an answer to any other request."""
-    fields = _outcome(status, comment) | {0x0100: request.field | 0x8000, 0x0120: request.message_id}
+    fields = _outcome(status, comment) | {0x0100: request.field | RESPONSE, 0x0120: request.message_id}
     for affected, requested in ((0x0002, 0x0003), (0x1000, 0x1001)):
         if uid := request.command.get(affected) or request.command.get(requested):
             fields[affected] = uid
@@ -181,8 +188,8 @@ class Counts:
         return done if final and not self.remaining else done | {0x1020: _us(self.remaining)}
 
 
-Fields = dict[int, int | bytes]
-"""Elements of a command set by number; a whole number is a US."""
+Fields = dict[int, int | str | bytes]
+"""Elements of a command set by number, as `encode` takes them."""
 
 
 def _us(number: int) -> int:
@@ -192,22 +199,8 @@ def _us(number: int) -> int:
 def _outcome(status: int, comment: str) -> Fields:
     fields: Fields = {0x0800: NO_DATA_SET, 0x0900: status}
     if comment:
-        fields[0x0902] = comment[:COMMENT_CHARACTERS_MAX].encode("ascii", "replace")
+        fields[0x0902] = comment[:COMMENT_CHARACTERS_MAX]
     return fields
-
-
-def encode(fields: Fields) -> bytes:
-    """A command set of these elements, its length in front."""
-    body = b"".join(
-        _element(number, value if isinstance(value, bytes) else struct.pack("<H", value))
-        for number, value in sorted(fields.items())
-    )
-    return _element(0x0000, struct.pack("<I", len(body))) + body
-
-
-def _element(element: int, value: bytes) -> bytes:
-    padded = value + (b" " if element == 0x0902 else b"\0") * (len(value) % 2)
-    return _ELEMENT.pack(0, element, len(padded)) + padded
 
 
 def p_data_pieces(context_id: int, data: bytes, length_max: int, control: int = 0) -> bytes:
@@ -223,3 +216,39 @@ def p_data_pieces(context_id: int, data: bytes, length_max: int, control: int = 
 def p_data(context_id: int, data: bytes, control: int = 0x03) -> bytes:
     """A P-DATA-TF PDU with one PDV (PS3.8 9.3.5); of a whole command set, if `control` is not given."""
     return struct.pack(">BBIIBB", 0x04, 0, len(data) + 6, len(data) + 2, context_id, control) + data
+
+
+_UIDS = frozenset({0x0002, 0x0003, 0x1000, 0x1001})  # padded with NUL; other text with a space (PS3.5 6.2)
+
+
+def encode(values: Mapping[int, int | str | bytes]) -> bytes:
+    """A command set of these elements of group 0000, led by its group length. Whole numbers are US; bytes are as they
+    came, the rest is text."""
+    body = b"".join(_element(number, _value(number, value)) for number, value in sorted(values.items()))
+    return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
+def _value(number: int, value: int | str | bytes) -> bytes:
+    if isinstance(value, int):
+        return struct.pack("<H", value)
+    return value.encode("ascii", "replace") if isinstance(value, str) else value
+
+
+def _element(number: int, value: bytes) -> bytes:
+    padded = value + (b"\0" if number in _UIDS else b" ") * (len(value) % 2)
+    return _ELEMENT.pack(0, number, len(padded)) + padded
+
+
+def status_of(found: dict[int, bytes]) -> int:
+    """(0000,0900); raises ValueError if it is not there."""
+    return _number(found, 0x0900)
+
+
+def answered_message(found: dict[int, bytes]) -> int:
+    """(0000,0120), which request a response answers; raises ValueError if it is not there."""
+    return _number(found, 0x0120)
+
+
+def comment_of(found: dict[int, bytes]) -> str:
+    """(0000,0902) Error Comment, perhaps empty."""
+    return _text(found.get(0x0902, b""))

@@ -13,9 +13,9 @@ from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
 
 from dicom_node.services import SERVICES
+from dicom_node.syntaxes import BIG_ENDIAN, EXPLICIT, IMPLICIT
 from pacs.encoded import WRITABLE
 
-IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 STANDARD_ROOT = "1.2.840.10008."
 STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 

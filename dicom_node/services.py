@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicom_node import commands, find
+from dicom_node import commands, find, retrieve
 from dicom_node.commands import Message, Status
+from dicom_node.syntaxes import VERIFICATION
 from pacs.errors import OutOfResources
 from pacs.logs import get
 from storage.database import Unavailable
@@ -37,7 +38,6 @@ def _echo(association: NodeAssociation, message: Message) -> None:
     association.respond(message, Status.SUCCESS)
 
 
-VERIFICATION = "1.2.840.10008.1.1"
 SERVICES = {
     service.sop_class: service
     for service in (
@@ -50,6 +50,24 @@ SERVICES = {
                 {commands.C_FIND_RQ: find.serve},
             )
             for uid, model in find.MODELS.items()
+        ),
+        *(
+            Service(
+                uid,
+                f"{model.name} Query/Retrieve Information Model - GET",
+                "retrieve",
+                {commands.C_GET_RQ: retrieve.get_instances},
+            )
+            for uid, model in retrieve.GET_MODELS.items()
+        ),
+        *(
+            Service(
+                uid,
+                f"{model.name} Query/Retrieve Information Model - MOVE",
+                "retrieve",
+                {commands.C_MOVE_RQ: retrieve.move},
+            )
+            for uid, model in retrieve.MOVE_MODELS.items()
         ),
     )
 }

@@ -93,7 +93,8 @@ class NodeUpperLayer(DULServiceProvider):
             self._node.hung_up()
             # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
             # the ARTIM timer ends, and fifty port scans lock an address out.
-            self.to_user_queue.put(None)  # type: ignore[arg-type]  # what a wait that timed out gives
+            nothing: Any = None  # what a wait that timed out gives
+            self.to_user_queue.put(nothing)
             self._node.wake.set()
             with self._pipe_lock:
                 os.close(self._wake_read)
@@ -249,7 +250,7 @@ class NodeUpperLayer(DULServiceProvider):
         if not self.write(commands.p_data(context_id, response)):
             raise ConnectionLost
 
-    def write(self, pdus: bytes) -> bool:
+    def write(self, pdus: bytes | memoryview) -> bool:
         """Send whole PDUs, from any thread; False if the peer is gone, or took none for the idle time."""
         peer = self._peer_socket()
         if peer is None:

@@ -37,6 +37,11 @@ def transfer_syntax_uid(text: str) -> str:
     return name
 
 
+def is_uid(text: str, length_max: int = 64) -> bool:
+    """Whether it is digits and dots and no longer than the standard allows (PS3.5 9.1)."""
+    return len(text) <= length_max and _UID.match(text) is not None
+
+
 def uid_hash(uid: str) -> int:
     """64 bits of a UID as a signed integer, for the narrow instance row. Equal hashes are checked by UID."""
     return int.from_bytes(hashlib.blake2b(uid.encode(), digest_size=8).digest(), "big", signed=True)

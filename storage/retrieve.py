@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from sqlalchemy import select
@@ -14,7 +14,7 @@ from pacs.access import Principal
 from pacs.attributes import Level
 from pacs.encoded import inflate_dataset
 from pacs.errors import NotFound
-from pacs.query import Equal, Query, attribute
+from pacs.query import Equal, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
 from storage.contents import Entry, decode_metadata, in_display_order
@@ -71,6 +71,19 @@ def locate(archive: Archive, principal: Principal, study_uid: str, series_uid: s
     if not located:
         raise NotFound("there is no such instance")
     return located
+
+
+def locate_matches(archive: Archive, query: Query, principal: Principal) -> list[Located]:
+    """The instances of all series that match a query and may be seen; of these the named ones, where it names any."""
+    named = {uid for m in query.matches if m.attribute.keyword == "SOPInstanceUID" for uid in _uids(m)}
+    level = Level.IMAGE if named else Level.SERIES
+    rows = search(archive, replace(query, level=level, rest={}), principal)
+    found = [one for row in rows for one in series_instances(archive, row)]
+    return [one for one in found if one.entry.sop_instance in named] if named else found
+
+
+def _uids(match: Match) -> tuple[str, ...]:
+    return match.any_of if isinstance(match, Equal) else ()
 
 
 def _named(archive: Archive, found: list[Fragment], sop_instance: str) -> Iterator[Located]:
