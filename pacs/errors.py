@@ -45,6 +45,14 @@ class NotFound(TongyingError):
     """It does not exist, or the caller may not know that it does."""
 
 
+class Forbidden(TongyingError):
+    """The caller may not do this."""
+
+
+class Conflict(TongyingError):
+    """There is one already, under the same name."""
+
+
 class NotAcceptable(TongyingError):
     """It exists, but not in a form that the caller accepts."""
 
