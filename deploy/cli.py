@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,16 +20,15 @@ from rich.progress import (
     TimeElapsedColumn,
 )  # fmt: skip
 
-from deploy import supervisor
+from deploy import cli_exchange, supervisor
+from deploy.console import complaints, console, opened
 from pacs import logs
 from pacs.access import Role
-from pacs.errors import NotFound, SettingError, TongyingError
+from pacs.errors import NotFound, TongyingError
 from pacs.settings import Settings, from_environment
 from storage import accounts, health, importing, registry
 from storage import check as checking
-from storage.archive import Archive
 from storage.registry import LOCAL, RegisteredDevice
-from storage.setup import prepare
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Tongying 通影: a regional cloud PACS.")  # fmt: skip
@@ -42,9 +38,8 @@ user_app = typer.Typer(no_args_is_help=True, help="Who may sign in.")
 app.add_typer(facility_app, name="facility")
 app.add_typer(device_app, name="device")
 app.add_typer(user_app, name="user")
+cli_exchange.register(app)
 FAILURES_SHOWN = 50
-console = Console(highlight=False)
-complaints = Console(stderr=True, highlight=False)
 
 
 @app.callback()
@@ -231,24 +226,6 @@ def _password() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-
-
-@contextlib.contextmanager
-def opened() -> Iterator[Archive]:
-    """The archive of the settings. Embedded: of the running server, or started for this command."""
-    settings = from_environment()
-    settings = dataclasses.replace(settings, data=settings.data.absolute())
-    if not settings.database_url and not settings.data.exists():
-        raise SettingError(
-            f"there is no archive in {settings.data}; set TONGYING_DATA, or start one with tongying up"
-        )
-    with supervisor.database(settings) as (ready, _embedded):
-        archive = Archive.open(ready)
-        try:
-            prepare(archive)
-            yield archive
-        finally:
-            archive.close()
 
 
 def _bar() -> Progress:
