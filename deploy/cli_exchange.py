@@ -86,8 +86,8 @@ def remote_remove(name: str) -> None:
 @remote_app.command("echo")
 def remote_echo(name: str) -> None:
     """Ask a remote whether it is there (C-ECHO)."""
-    from dicom_node.contexts import IMPLICIT, VERIFICATION  # here: no other command needs to load pynetdicom
     from dicom_node.requestor import Context, Requestor
+    from dicom_node.syntaxes import IMPLICIT, VERIFICATION  # here: no other command needs to load pynetdicom
     from dicom_node.turn import tls_of
 
     with opened() as archive:

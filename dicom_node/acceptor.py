@@ -18,6 +18,7 @@ from dicom_node.upper_layer import set_patience
 from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
 from pacs.settings import Settings
+from storage.archive import Archive
 from storage.spool import Spool
 
 log = get("acceptor")
@@ -40,8 +41,9 @@ def listen(settings: Settings) -> socket.socket:
 class Acceptor:
     """Accepts connections and starts an association for each. pynetdicom takes it for its server object."""
 
-    def __init__(self, settings: Settings, gate: Gate, spool: Spool) -> None:
-        self.settings, self.gate, self.spool = settings, gate, spool
+    def __init__(self, archive: Archive, gate: Gate, spool: Spool) -> None:
+        self.archive, self.gate, self.spool = archive, gate, spool
+        self.settings = settings = archive.settings
         self.ae = AE(settings.ae_title)
         self.ae.maximum_associations = 1_000_000  # ours is the limit that counts
         self.ae.acse_timeout = ACSE_SECONDS_MAX

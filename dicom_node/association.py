@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import queue
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 
-from dicom_node import contexts
+from dicom_node import commands, contexts
+from dicom_node.commands import Message
+from dicom_node.services import SERVICES, serve
 from dicom_node.store import StoreScp
 from dicom_node.upper_layer import NodeUpperLayer
+from pacs.access import Principal, Role
 from pacs.logs import get
 from pacs.settings import Settings
 from storage.records import Origin
@@ -36,6 +42,22 @@ class _WakingCheckpoint(threading.Event):
         return True
 
 
+class _Inbox(DIMSEServiceProvider):
+    """In the place of pynetdicom's DIMSE provider: gives the messages that our upper layer gathered."""
+
+    def __init__(self, association: NodeAssociation) -> None:
+        super().__init__(association)
+        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def get_msg(self, block: bool = False) -> Any:
+        """The next message, if there is one; it never waits."""
+        try:
+            message = self.messages.get_nowait()
+        except queue.Empty:
+            return None, None
+        return message.context_id, message
+
+
 class NodeAssociation(Association):
     """The acceptor's side of one association."""
 
@@ -45,15 +67,106 @@ class NodeAssociation(Association):
         self.peer = peer
         self.admitted = False  # the gate has let it in
         self._acceptor = acceptor
+        self.archive = acceptor.archive
+        self.principal: Principal | None = None  # who calls, once the gate has let it in
+        self.calling = ""
+        self.charset = ""  # of the device, where it is known to declare wrongly
+        self.extended: dict[str, bytes] = {}  # SOP Class Extended Negotiation: what was agreed on
+        self.busy = False  # a request is being served
         self.store = StoreScp(acceptor.spool)
         super().__init__(acceptor.ae, "acceptor")
         self._server = acceptor  # type: ignore[assignment]  # it asks it for shutdown_request only
         self.dul: NodeUpperLayer = NodeUpperLayer(self)
+        self.dimse: _Inbox = _Inbox(self)
+        self._cancelled: set[int] = set()
+        self._awaited = False
+        self._responses: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._gone = threading.Event()
         self.network_timeout = self.settings.association_idle_seconds
         self._reactor_checkpoint = _WakingCheckpoint(self.wake)
         self._reactor_checkpoint.set()
         self.bind(evt.EVT_REQUESTED, self._admit)
+        self.bind(evt.EVT_SOP_EXTENDED, self._agree)
         self.name = f"AcceptorThread@{peer}"
+
+    def _agree(self, event: Any) -> dict[Any, bytes]:
+        """SOP Class Extended Negotiation of the query models (PS3.4 C.5.1.1, byte by byte): relational queries always;
+        dates and times together if asked; names are always matched without regard to case and accents."""
+        answers = {uid: bytes((1, *asked[1:2], *(0 for _ in asked[2:]))) for uid, asked in event.app_info.items()
+                   if uid in SERVICES}  # fmt: skip
+        self.extended = {str(uid): answer for uid, answer in answers.items()}
+        return answers
+
+    def take(self, message: Message) -> None:
+        """From the upper layer's thread: a whole message came. Raises ValueError for one without a message ID."""
+        if message.field == commands.C_CANCEL_RQ:
+            self._cancelled.add(message.message_id)
+        elif message.field & commands.RESPONSE:
+            if self._awaited:  # else nobody asked for it
+                self._responses.put(message)
+        elif message.message_id >= 0:
+            self.dimse.messages.put(message)
+            self.wake.set()
+
+    def hung_up(self) -> None:
+        """From the upper layer's thread: the connection is over."""
+        self._gone.set()
+        self._responses.put(None)
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """pynetdicom's hook, in the association's thread."""
+        self._cancelled.discard(msg.message_id)
+        self.busy = True
+        try:
+            serve(self, msg)
+        finally:
+            self.busy = False
+            self.dul.restart_idle_timer()
+
+    # What services use.
+
+    def cancelled(self, message: Message) -> bool:
+        """Whether the peer cancelled this request (C-CANCEL), or is gone."""
+        return message.message_id in self._cancelled or self._gone.is_set()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is over."""
+        return self._gone.is_set()
+
+    def respond(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
+                counts: commands.Counts | None = None) -> bool:  # fmt: skip
+        """Answer a request; False if the peer is gone."""
+        return self.dul.write(self.response(message, status, data, comment=comment, counts=counts))
+
+    def response(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
+                 counts: commands.Counts | None = None) -> bytes:  # fmt: skip
+        """An answer as PDUs, for who sends several at once."""
+        command = commands.response(
+            message, status, comment=comment, data_set=data is not None, counts=counts
+        )
+        pdus = commands.p_data_pieces(message.context_id, command, self.peer_pdu_bytes_max, commands.COMMAND)
+        if data is not None:
+            pdus += commands.p_data_pieces(message.context_id, data, self.peer_pdu_bytes_max)
+        return pdus
+
+    @property
+    def peer_pdu_bytes_max(self) -> int:
+        """The longest P-DATA-TF that the peer takes, counted as PS3.8 D.1 does; 0 for no limit."""
+        return int(self.requestor.maximum_length or 0)
+
+    def ask(self, pdus: Iterable[bytes | memoryview], seconds: float) -> Message | None:
+        """Send a request of our own within this association, and wait for its response; None if none comes in this
+        time, or the peer is gone."""
+        self._awaited = True
+        try:
+            if not all(self.dul.write(some) for some in pdus):
+                return None
+            return self._responses.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        finally:
+            self._awaited = False
 
     def _admit(self, _event: Any) -> None:
         """The gate: who is refused learns why, by the A-ASSOCIATE-RJ that fits (PS3.8 9.3.4)."""
@@ -71,6 +184,8 @@ class NodeAssociation(Association):
             return
         self.admitted = True
         self.dul.be_patient(self.settings.association_idle_seconds)
+        self.calling = calling
+        self.principal = Principal(calling, Role.DEVICE, verdict.facility)
         self.store.serve(Origin(verdict.facility, calling, called, self.peer))
         self.acceptor.supported_contexts = contexts.supported(request.presentation_context_definition_list)
         log.info("association_accepted", calling=calling, peer=self.peer, facility=verdict.facility)

@@ -10,8 +10,10 @@ from pydicom._uid_dict import UID_dictionary
 from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
 
-VERIFICATION = "1.2.840.10008.1.1"
-IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+from dicom_node.services import SERVICES
+from dicom_node.syntaxes import BIG_ENDIAN, EXPLICIT, IMPLICIT
+from pacs.encoded import WRITABLE
+
 STANDARD_ROOT = "1.2.840.10008."
 STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 
@@ -40,8 +42,22 @@ def supported(requested: list[PresentationContext]) -> list[PresentationContext]
     for context in requested:
         syntaxes = [str(s) for s in context.transfer_syntax]
         abstract = str(context.abstract_syntax)
-        if syntaxes and (abstract == VERIFICATION or is_storage(abstract)):
+        if abstract in SERVICES:
+            syntaxes = [s for s in syntaxes if s in WRITABLE]
+        elif not is_storage(abstract):
+            continue
+        if syntaxes:
             chosen = choose(syntaxes)
             context.transfer_syntax = [chosen]
             offers.setdefault(abstract, []).append(chosen)
-    return [build_context(abstract, syntaxes) for abstract, syntaxes in offers.items()]
+        else:
+            offers.setdefault(abstract, []).append(EXPLICIT)  # the proposed ones are refused, not the class
+    return [_context(abstract, syntaxes) for abstract, syntaxes in offers.items()]
+
+
+def _context(abstract: str, syntaxes: list[str]) -> PresentationContext:
+    """With both roles for storage: who asks for C-GET is given the images as SCP (PS3.7 D.3.3.4)."""
+    context = build_context(abstract, syntaxes)
+    if abstract not in SERVICES:
+        context.scu_role = context.scp_role = True
+    return context

@@ -19,8 +19,8 @@ from typing import Protocol
 
 from pydicom.uid import UID
 
-from dicom_node.contexts import EXPLICIT, IMPLICIT, VERIFICATION
 from dicom_node.requestor import CONTEXTS_MAX, Answer, Context
+from dicom_node.syntaxes import EXPLICIT, IMPLICIT, VERIFICATION
 from pacs.encoded import read_head
 from pacs.errors import CannotRender, ObjectMissing
 from pacs.transcode import can_decode, to_explicit_little, to_implicit_little

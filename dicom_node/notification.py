@@ -7,8 +7,8 @@ from itertools import groupby
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from dicom_node.contexts import EXPLICIT, IMPLICIT
 from dicom_node.requestor import Answer, Context, Requestor
+from dicom_node.syntaxes import EXPLICIT, IMPLICIT
 from pacs.encoded.part10 import UID_ROOT
 from storage.retrieve import Located
 

@@ -33,7 +33,7 @@ from pynetdicom.pdu_primitives import (
 )
 
 from dicom_node import commands, wire
-from dicom_node.contexts import BIG_ENDIAN, IMPLICIT, VERIFICATION
+from dicom_node.syntaxes import BIG_ENDIAN, IMPLICIT, VERIFICATION
 from dicom_node.wire import Buffer, PeerAway, PeerError, Wire
 from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.errors import NotAcceptable
@@ -147,7 +147,7 @@ class Requestor:
         raises passes through, and the association is aborted, since half a data set cannot be taken back.
         """
         context_id = self._context(sop_class, transfer_syntax)
-        values: dict[int, int | str] = {
+        values: commands.Fields = {
             0x0002: sop_class, 0x0100: commands.C_STORE_RQ, 0x0700: priority, 0x1000: sop_instance,
         }  # fmt: skip
         if originator is not None:
@@ -156,19 +156,19 @@ class Requestor:
 
     def echo(self) -> Answer:
         """C-ECHO."""
-        values: dict[int, int | str] = {0x0002: VERIFICATION, 0x0100: commands.C_ECHO_RQ}
+        values: commands.Fields = {0x0002: VERIFICATION, 0x0100: commands.C_ECHO_RQ}
         return self._ask(next(iter(self._contexts_of(VERIFICATION).values())), values)
 
     def create(self, sop_class: str, sop_instance: str, attributes: Dataset) -> Answer:
         """N-CREATE (PS3.7 10.1.5)."""
-        values: dict[int, int | str] = {
+        values: commands.Fields = {
             0x0002: sop_class, 0x0100: commands.N_CREATE_RQ, 0x1000: sop_instance,
         }  # fmt: skip
         return self._ask_with(sop_class, values, attributes)
 
     def report(self, sop_class: str, sop_instance: str, event_type: int, information: Dataset) -> Answer:
         """N-EVENT-REPORT (PS3.7 10.1.1), for which the context should be proposed with the role "scp"."""
-        values: dict[int, int | str] = {
+        values: commands.Fields = {
             0x0002: sop_class, 0x0100: commands.N_EVENT_REPORT_RQ, 0x1000: sop_instance, 0x1002: event_type,
         }  # fmt: skip
         return self._ask_with(sop_class, values, information)
@@ -186,7 +186,7 @@ class Requestor:
             raise NotAcceptable(f"the peer does not accept {UID(abstract_syntax).name} "
                                 f"in {UID(transfer_syntax).name}") from None  # fmt: skip
 
-    def _ask_with(self, abstract_syntax: str, values: dict[int, int | str], data: Dataset) -> Answer:
+    def _ask_with(self, abstract_syntax: str, values: commands.Fields, data: Dataset) -> Answer:
         syntax, context_id = next(iter(self._contexts_of(abstract_syntax).items()))
         encoded = encode(data, syntax == IMPLICIT, syntax != BIG_ENDIAN)
         if encoded is None:
@@ -194,7 +194,7 @@ class Requestor:
         return self._ask(context_id, values, [encoded])
 
     def _ask(
-        self, context_id: int, values: dict[int, int | str], pieces: Iterable[Buffer] | None = None
+        self, context_id: int, values: commands.Fields, pieces: Iterable[Buffer] | None = None
     ) -> Answer:
         """Send a request and wait for its answer; whatever goes wrong in between ends the association."""
         if self._wire.closed:

@@ -6,7 +6,7 @@ import gzip
 import json
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from sqlalchemy import select
@@ -15,7 +15,7 @@ from pacs.access import Principal
 from pacs.attributes import Level
 from pacs.encoded import inflate_dataset
 from pacs.errors import NotFound
-from pacs.query import Equal, Query, attribute
+from pacs.query import Equal, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
 from storage.contents import Entry, decode_metadata, in_display_order
@@ -84,6 +84,19 @@ def locate_of(
 def _of_all(archive: Archive, found: list[Fragment]) -> list[Located]:
     of_series = groupby(found, key=lambda fragment: fragment.series_pk)
     return [one for _, of_one in of_series for one in _in_order(archive, list(of_one))]
+
+
+def locate_matches(archive: Archive, query: Query, principal: Principal) -> list[Located]:
+    """The instances of all series that match a query and may be seen; of these the named ones, where it names any."""
+    named = {uid for m in query.matches if m.attribute.keyword == "SOPInstanceUID" for uid in _uids(m)}
+    level = Level.IMAGE if named else Level.SERIES
+    rows = search(archive, replace(query, level=level, rest={}), principal)
+    found = [one for row in rows for one in series_instances(archive, row)]
+    return [one for one in found if one.entry.sop_instance in named] if named else found
+
+
+def _uids(match: Match) -> tuple[str, ...]:
+    return match.any_of if isinstance(match, Equal) else ()
 
 
 def _named(archive: Archive, found: list[Fragment], sop_instance: str) -> Iterator[Located]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from pacs.access import Principal
+from pacs.attributes import Level
 from storage.index.compiler import NEWEST_FIRST
 from storage.index.tables import packs, series, series_packs, studies
 from storage.index.visibility import visible
@@ -56,3 +57,22 @@ def _fragments(principal: Principal) -> Select[Any]:
         .where(visible(principal), series.c.instance_count > 0)
         .order_by(*NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id)
     )  # fmt: skip
+
+
+def find_specimens(
+    connection: Connection, principal: Principal, level: Level, keys: list[int]
+) -> list[tuple[int, int, uuid.UUID]]:
+    """For each of these patients, studies or series (keys of `level`) the place of one instance: key, series, pack."""
+    of = {Level.PATIENT: studies.c.patient_pk, Level.STUDY: studies.c.id, Level.SERIES: series.c.id}[level]
+    statement = (
+        select(of, series.c.id, series_packs.c.pack_id)
+        .distinct(of)
+        .select_from(
+            studies.join(series, series.c.study_pk == studies.c.id).join(
+                series_packs, series_packs.c.series_pk == series.c.id
+            )
+        )
+        .where(visible(principal), of.in_(keys), series_packs.c.instance_count > 0)
+        .order_by(of, *NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id)
+    )
+    return [(key, series_pk, pack_id) for key, series_pk, pack_id in connection.execute(statement)]

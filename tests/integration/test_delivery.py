@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicom_node.contexts import EXPLICIT, IMPLICIT, VERIFICATION
 from dicom_node.delivery import Outcome, Part, deliver, plan
 from dicom_node.requestor import Context, PeerAway, PeerError, Rejected, Requestor
+from dicom_node.syntaxes import EXPLICIT, IMPLICIT, VERIFICATION
 from pacs.encoded import part10_header, read_head
 from pacs.errors import NotAcceptable
 from pacs.settings import Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.contexts import IMPLICIT
+from dicom_node.syntaxes import IMPLICIT
 from tests.support.dicom import Sent, describe, send_raw
 from tests.support.peers import Receiver, storescp
 from tests.support.server import Server, eventually, free_port

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_node.contexts import VERIFICATION
 from dicom_node.requestor import Context, PeerError, Requestor
+from dicom_node.syntaxes import VERIFICATION
 from tests.support.dicom import NO_WAIT, Sent, describe
 from tests.support.server import eventually, free_port
 
