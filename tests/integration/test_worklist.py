@@ -83,9 +83,7 @@ def test_findscu_asks_for_a_day(server: Server, tmp_path: Path) -> None:
         (["PatientName=Li*", f"{STEP}.ScheduledProcedureStepStartDate=20260705"], False),
     ],
 )
-def test_findscu_by_other_keys(
-    server: Server, tmp_path: Path, keys: list[str], expected: bool
-) -> None:
+def test_findscu_by_other_keys(server: Server, tmp_path: Path, keys: list[str], expected: bool) -> None:
     made = post(server)
     charset = "SpecificCharacterSet=ISO_IR 192"
     said, answers = findscu(server, tmp_path, charset, f"PatientID={made['patient_id']}", *keys)
