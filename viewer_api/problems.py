@@ -23,6 +23,8 @@ TABLE: tuple[tuple[type[Exception], int, str, str], ...] = (
     (errors.BadQuery, 400, "bad-query", "The query cannot be understood"),
     (errors.InvalidUID, 400, "bad-uid", "Not a UID"),
     (errors.BadAttributes, 422, "bad-attributes", "These attributes cannot be taken"),
+    (errors.Final, 409, "final", "It cannot be changed any more"),
+    (errors.AlreadyExists, 409, "exists", "There is one already"),
     (errors.NotAcceptable, 406, "not-acceptable", "Not acceptable"),
     (errors.CannotRender, 422, "cannot-render", "It cannot be shown"),
     (PixelError, 422, "cannot-render", "It cannot be shown"),
