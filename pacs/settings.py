@@ -57,6 +57,7 @@ class Settings:
     association_idle_seconds: int = 60
     associations_max: int = 200
     associations_per_peer_max: int = 50
+    associations_per_facility_max: int = 100  # of this process, emergency devices not counted
 
     @property
     def spool(self) -> Path:

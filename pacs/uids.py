@@ -6,9 +6,12 @@ import hashlib
 import re
 import uuid
 
+from pydicom._uid_dict import UID_dictionary
+
 from pacs.errors import InvalidUID
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
+_SYNTAXES = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
 UID_LENGTH_MAX = 128  # 64 by PS3.5 9.1, but there are modalities that write a few more
 
 
@@ -21,6 +24,18 @@ def clean_uid(text: str) -> str:
     if not uid or len(uid) > UID_LENGTH_MAX or not _UID.match(uid):
         raise InvalidUID("not a UID: 1 to 128 digits and dots are needed (PS3.5 9.1)")
     return uid
+
+
+def transfer_syntax_uid(text: str) -> str:
+    """The UID of a transfer syntax named by its UID or by its keyword in PS3.6 A, as "JPEG2000Lossless"; private ones
+    by UID only. Raises InvalidUID."""
+    name = text.strip()
+    if name in _SYNTAXES:
+        return _SYNTAXES[name]
+    known = UID_dictionary.get(name)
+    if not _UID.match(name) or len(name) > UID_LENGTH_MAX or (known and known[1] != "Transfer Syntax"):
+        raise InvalidUID(f"{name[:64]!r} is neither the UID nor the keyword of a transfer syntax (PS3.6 A)")
+    return name
 
 
 def is_uid(text: str, length_max: int = 64) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
@@ -121,6 +122,8 @@ def _series_json(row: Found, instances: list[Located]) -> dict[str, Any]:
         "frame_count": row.frame_count,
         "thumbnail": f"/dicom-web/studies/{row.study_uid}/series/{row.series_uid}/thumbnail?v={row.derived_count}",
         "viewable": row.has_pixels,
+        # How text was read otherwise than declared → in how many instances.
+        "repairs": dict(Counter(note for i in instances for note in i.entry.notes)),
         "instances": [_instance_json(i) for i in instances],
     }
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text as sql
 
 from pacs.access import Principal, Role
-from pacs.errors import AlreadyExists, BadAttributes, Final, InvalidUID, MissingAttribute, NotFound
+from pacs.errors import BadAttributes, Conflict, Final, InvalidUID, MissingAttribute, NotFound
 from pacs.performed import FIXED
 from pacs.uids import new_uid, uid_hash
 from pacs.values import Json, text
@@ -102,7 +102,7 @@ def test_the_worklist_of_others_is_left_alone(archive: Archive) -> None:
 
 def test_a_second_creation_is_a_duplicate(archive: Archive) -> None:
     create(archive, "LOCAL", "CT_1", "1.2.3", step())
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(Conflict):
         create(archive, "LOCAL", "CT_1", "1.2.3", step())
 
 
