@@ -222,7 +222,7 @@ def test_a_receiver_that_hangs_is_left(archive: Archive, tmp_path: Path) -> None
     with storescp(tmp_path / "in") as receiver:
         part = plan(located)[0]
         with opened(receiver.port, part, idle_seconds=1) as peer:
-            receiver.process.send_signal(signal.SIGSTOP)
+            receiver.signal(signal.SIGSTOP)
             began = time.monotonic()
             with pytest.raises(PeerError, match=r"took no data|did not answer"):
                 list(deliver(archive, peer, located))
@@ -234,7 +234,7 @@ def test_a_receiver_that_hangs_is_left(archive: Archive, tmp_path: Path) -> None
 def test_what_waits_can_be_interrupted(archive: Archive, tmp_path: Path) -> None:
     located = packed(archive, [large(20 * 1024 * 1024)])
     with storescp(tmp_path / "in") as receiver, opened(receiver.port, plan(located)[0]) as peer:
-        receiver.process.send_signal(signal.SIGSTOP)
+        receiver.signal(signal.SIGSTOP)
         threading.Timer(0.5, peer.interrupt).start()
         with pytest.raises(PeerError):
             list(deliver(archive, peer, located))
