@@ -12,6 +12,7 @@ from typing import Any
 from pynetdicom import AE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from dicom_node.admission import Refusal, over_limit
 from dicom_node.association import NodeAssociation
 from dicom_node.gate import Gate
 from dicom_node.upper_layer import set_patience
@@ -19,6 +20,7 @@ from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
 from pacs.settings import Settings
 from storage.archive import Archive
+from storage.devices import RegisteredDevice
 from storage.spool import Spool
 
 log = get("acceptor")
@@ -81,6 +83,17 @@ class Acceptor:
     def shutdown_request(self, request: socket.socket) -> None:
         """What pynetdicom asks of its server when an association is over."""
         request.close()
+
+    def count(self, association: NodeAssociation, device: RegisteredDevice) -> Refusal | None:
+        """Note whose an association is; or why its device or facility may have no more of them."""
+        with self._lock:
+            others = [
+                a.device for a in self._live if a.device is not None and a is not association and a.is_open
+            ]
+            refusal = over_limit(device, others, self.settings.associations_per_facility_max)
+            if refusal is None:
+                association.device = device
+            return refusal
 
     def _accept(self) -> None:
         while True:

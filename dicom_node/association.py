@@ -11,20 +11,25 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 
-from dicom_node import commands, contexts
+from dicom_node import commands, contexts, roles
+from dicom_node.admission import Refusal, admit
 from dicom_node.commands import Message
+from dicom_node.gate import Gate
+from dicom_node.roles import NodeAcse
 from dicom_node.services import SERVICES, serve
 from dicom_node.store import StoreScp
 from dicom_node.upper_layer import NodeUpperLayer
 from pacs.access import Principal, Role
 from pacs.logs import get
 from pacs.settings import Settings
+from storage.devices import RegisteredDevice
 from storage.records import Origin
 
 if TYPE_CHECKING:
     from dicom_node.acceptor import Acceptor
 
 log = get("association")
+DENIED_LOGGED_MAX = 8
 QUIET_SECONDS = 0.25  # how long the thread sleeps when nothing happens, before it looks at the idle timer
 
 
@@ -66,6 +71,7 @@ class NodeAssociation(Association):
         self.settings: Settings = acceptor.settings
         self.peer = peer
         self.admitted = False  # the gate has let it in
+        self.device: RegisteredDevice | None = None  # who calls, once the gate has let it in
         self._acceptor = acceptor
         self.archive = acceptor.archive
         self.principal: Principal | None = None  # who calls, once the gate has let it in
@@ -77,6 +83,7 @@ class NodeAssociation(Association):
         super().__init__(acceptor.ae, "acceptor")
         self._server = acceptor  # type: ignore[assignment]  # it asks it for shutdown_request only
         self.dul: NodeUpperLayer = NodeUpperLayer(self)
+        self.acse: NodeAcse = NodeAcse(self)
         self.dimse: _Inbox = _Inbox(self)
         self._cancelled: set[int] = set()
         self._awaited = False
@@ -173,19 +180,41 @@ class NodeAssociation(Association):
         request = self.requestor.primitive
         assert request is not None, "EVT_REQUESTED follows an A-ASSOCIATE-RQ"
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
-        verdict = self._acceptor.gate.admit(peer=self.peer, calling=calling, called=called)
-        if verdict.facility is None:
+        device = admit(self, calling, called)
+        if isinstance(device, Refusal):
             log.warning(
-                "association_rejected", calling=calling, called=called, peer=self.peer, reason=verdict.reason
+                "association_rejected", calling=calling, called=called, peer=self.peer, reason=device.reason
             )
-            self.acse.send_reject(0x01, 0x01, verdict.diagnostic)
+            self.acse.send_reject(device.result, device.source, device.diagnostic)
             self.is_rejected = True
             self.kill()
             return
         self.admitted = True
         self.dul.be_patient(self.settings.association_idle_seconds)
-        self.calling = calling
-        self.principal = Principal(calling, Role.DEVICE, verdict.facility)
-        self.store.serve(Origin(verdict.facility, calling, called, self.peer))
-        self.acceptor.supported_contexts = contexts.supported(request.presentation_context_definition_list)
-        log.info("association_accepted", calling=calling, peer=self.peer, facility=verdict.facility)
+        self.calling, self.charset = calling, device.charset
+        self.principal = Principal(calling, Role.DEVICE, device.facility)
+        self.store.serve(
+            Origin(device.facility, calling, called, self.peer), allowed=roles.STORE in device.roles
+        )
+        requested = request.presentation_context_definition_list
+        received = [uid for uid, roles_ in self.requestor.role_selection.items() if roles_.scp_role]
+        self.acse.denied = roles.denied([str(c.abstract_syntax) for c in requested], device.roles, received)
+        allowed = [c for c in requested if c.abstract_syntax not in self.acse.denied]
+        self.acceptor.supported_contexts = contexts.supported(allowed, device.syntaxes)
+        if self.acse.denied:
+            log.warning("contexts_rejected", calling=calling, peer=self.peer, reason="the device has no role for them",
+                        syntaxes=sorted(self.acse.denied)[:DENIED_LOGGED_MAX])  # fmt: skip
+        log.info("association_accepted", calling=calling, peer=self.peer, facility=device.facility)
+
+    @property
+    def gate(self) -> Gate:
+        return self._acceptor.gate
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it counts against limits: its thread may live on for a moment after its last word."""
+        return self.is_alive() and not (self.is_released or self.is_aborted or self.is_rejected)
+
+    def count_as(self, device: RegisteredDevice) -> Refusal | None:
+        """Count this association as one of a device; or why there is no room for it."""
+        return self._acceptor.count(self, device)

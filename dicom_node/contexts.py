@@ -6,6 +6,8 @@ kept as they come (PS3.4 B.4.1, level 2 conformance).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydicom._uid_dict import UID_dictionary
 from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
@@ -29,15 +31,21 @@ def is_storage(abstract_syntax: str) -> bool:
     return kind == "SOP Class" and "Storage" in name and "Commitment" not in name and "Media" not in name
 
 
-def choose(proposed: list[str]) -> str:
-    """One of the proposed transfer syntaxes: the proposer's first, but Explicit Little Endian rather than
-    Implicit or Big Endian, as it keeps the VRs of private elements."""
+def choose(proposed: list[str], preferred: Sequence[str] = ()) -> str:
+    """One of the proposed transfer syntaxes: the one that is preferred of the device; else the proposer's first, but
+    Explicit Little Endian rather than Implicit or Big Endian, as it keeps the VRs of private elements."""
+    for syntax in preferred:
+        if syntax in proposed:
+            return syntax
     first = proposed[0]
     return EXPLICIT if first in (IMPLICIT, BIG_ENDIAN) and EXPLICIT in proposed else first
 
 
-def supported(requested: list[PresentationContext]) -> list[PresentationContext]:
-    """What we support of what is requested. Each request is narrowed to the transfer syntax that we choose."""
+def supported(
+    requested: list[PresentationContext], preferred: Sequence[str] = ()
+) -> list[PresentationContext]:
+    """What we support of what is requested. Each request is narrowed to the transfer syntax that we choose, by the
+    device's preferred ones."""
     offers: dict[str, list[str]] = {}
     for context in requested:
         syntaxes = [str(s) for s in context.transfer_syntax]
@@ -47,7 +55,7 @@ def supported(requested: list[PresentationContext]) -> list[PresentationContext]
         elif not is_storage(abstract):
             continue
         if syntaxes:
-            chosen = choose(syntaxes)
+            chosen = choose(syntaxes, preferred)
             context.transfer_syntax = [chosen]
             offers.setdefault(abstract, []).append(chosen)
         else:
