@@ -103,7 +103,8 @@ def read(archive: Archive, number: int) -> Commitment:
     """One request by its number."""
     c = commitments.c
     columns: list[ColumnElement[Any]] = [
-        c.id, c.facility_id, facilities.c.code, c.transaction_uid, c.calling, c.called, c["items"], c.tries, c.created_at,
+        c.id, c.facility_id, facilities.c.code, c.transaction_uid, c.calling, c.called, c["items"], c.tries,
+        c.created_at,
     ]  # fmt: skip
     statement = select(*columns).join(facilities, facilities.c.id == c.facility_id).where(c.id == number)
     with archive.database.begin() as connection:
