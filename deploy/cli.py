@@ -24,6 +24,7 @@ from rich.progress import (
 )  # fmt: skip
 
 from deploy import supervisor
+from deploy.cli_orthanc import orthanc_app
 from pacs import logs
 from pacs.access import Role
 from pacs.errors import NotFound, SettingError, TongyingError
@@ -42,6 +43,7 @@ user_app = typer.Typer(no_args_is_help=True, help="Who may sign in.")
 app.add_typer(facility_app, name="facility")
 app.add_typer(device_app, name="device")
 app.add_typer(user_app, name="user")
+app.add_typer(orthanc_app, name="orthanc")
 FAILURES_SHOWN = 50
 console = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False)

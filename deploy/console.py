@@ -1,0 +1,39 @@
+"""What the commands share: where they print, and the archive that they work on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from deploy import supervisor
+from pacs.errors import SettingError
+from pacs.settings import from_environment
+from storage.archive import Archive
+from storage.setup import prepare
+
+PIPE_COLUMNS = 250  # a table that is piped is not folded to 80
+console = Console(highlight=False)
+tables = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+complaints = Console(stderr=True, highlight=False)
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Archive]:
+    """The archive of the settings. Embedded: of the running server, or started for this command."""
+    settings = from_environment()
+    settings = dataclasses.replace(settings, data=settings.data.absolute())
+    if not settings.database_url and not settings.data.exists():
+        raise SettingError(
+            f"there is no archive in {settings.data}; set TONGYING_DATA, or start one with tongying up"
+        )
+    with supervisor.database(settings) as (ready, _embedded):
+        archive = Archive.open(ready)
+        try:
+            prepare(archive)
+            yield archive
+        finally:
+            archive.close()
