@@ -68,9 +68,9 @@ def list_() -> None:
     """All Orthancs, and how each is followed."""
     with opened() as archive:
         for status in edges.list_edges(archive):
-            console.print("\t".join(_columns(status)), markup=False, soft_wrap=True)
+            typer.echo("\t".join(_columns(status)))
             for instance, why in edges.list_failures(archive, status.edge, FAILURES_SHOWN):
-                complaints.print(f"  {instance}: {why}", markup=False, soft_wrap=True)
+                typer.echo(f"  {instance}: {why}", err=True)
 
 
 def _columns(status: Status) -> list[str]:
@@ -113,9 +113,7 @@ def compare_(
 
 def _tell(one: Compared) -> None:
     said = f"{one.missing} missing" if one.missing else "complete"
-    console.print(
-        f"{one.study_uid}\tthere {one.there}\there {one.here}\t{said}", markup=False, soft_wrap=True
-    )
+    typer.echo(f"{one.study_uid}\tthere {one.there}\there {one.here}\t{said}")
 
 
 @orthanc_app.command("push")

@@ -12,6 +12,7 @@ import re
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from orthanc_api_client import OrthancApiClient
-from orthanc_api_client.exceptions import OrthancApiException
 from requests.adapters import HTTPAdapter
 
 from pacs.errors import TongyingError
 from storage.edges import Edge
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its strings have escapes that Python 3.12 complains of
+    from orthanc_api_client import OrthancApiClient
+    from orthanc_api_client.exceptions import OrthancApiException
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0  # to connect, and from one piece to the next
 GRACE_SECONDS, RATE_BYTES_MIN = 60, 16 * 1024  # a body may take 60 s, and longer while 16 KiB/s come
