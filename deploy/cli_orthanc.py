@@ -49,7 +49,7 @@ def add(
                 f"Orthanc {orthanc.version()} answers; it has {orthanc.instance_count()} instances."
             )
         except (EdgeAway, EdgeRefused, EdgeError) as error:
-            complaints.print(f"It is registered, but cannot be followed yet: {error}", markup=False)
+            typer.echo(f"It is registered, but cannot be followed yet: {error}", err=True)
 
 
 def _password(file: Path | None) -> str:
@@ -129,7 +129,7 @@ def push_(
         )  # fmt: skip
     console.print(f"{pushed.sent} sent, {pushed.already} were there, {len(pushed.failed)} failed")
     for line in pushed.failed[:FAILURES_SHOWN]:
-        complaints.print(f"  {line}", markup=False)
+        typer.echo(f"  {line}", err=True)
     if pushed.failed:
         raise typer.Exit(1)
 

@@ -358,7 +358,9 @@ def test_one_bad_instance_does_not_stop_the_rest(
     study = study_of(10)
     answers = hospital.store(files_of(study))
     uuid = hospital.client.get(f"instances/{answers[4]['ID']}").json()["FileUuid"]
+    hospital.stop()  # it keeps files in memory
     (hospital.storage / uuid[:2] / uuid[2:4] / uuid).unlink()
+    hospital.start()
     region.register(hospital.edge("H"))
     region.arrived([one for one in study if one is not study[4]])
     eventually(lambda: region.status().failures == 1, SECONDS, "it is told")
