@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,30 +20,27 @@ from rich.progress import (
     TimeElapsedColumn,
 )  # fmt: skip
 
-from deploy import supervisor
+from deploy import cli_exchange, supervisor
 from deploy.cli_orthanc import orthanc_app
+from deploy.cli_registry import device_app, facility_app
+from deploy.console import complaints, console, opened
 from pacs import logs
 from pacs.access import Role
-from pacs.errors import NotFound, SettingError, TongyingError
+from pacs.errors import NotFound, TongyingError
 from pacs.settings import Settings, from_environment
 from storage import accounts, health, importing, registry
 from storage import check as checking
-from storage.archive import Archive
-from storage.registry import LOCAL, RegisteredDevice
-from storage.setup import prepare
+from storage.registry import LOCAL
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Tongying 通影: a regional cloud PACS.")  # fmt: skip
-facility_app = typer.Typer(no_args_is_help=True, help="Hospitals and clinics.")
-device_app = typer.Typer(no_args_is_help=True, help="Modalities and other systems that may call the node.")
 user_app = typer.Typer(no_args_is_help=True, help="Who may sign in.")
 app.add_typer(facility_app, name="facility")
 app.add_typer(device_app, name="device")
 app.add_typer(user_app, name="user")
 app.add_typer(orthanc_app, name="orthanc")
+cli_exchange.register(app)
 FAILURES_SHOWN = 50
-console = Console(highlight=False)
-complaints = Console(stderr=True, highlight=False)
 
 
 @app.callback()
@@ -164,49 +158,6 @@ def stats() -> None:
     console.print(f"open incidents: {now.incidents}")
 
 
-@facility_app.command("add")
-def facility_add(code: str, name: Annotated[str, typer.Argument()] = "") -> None:
-    """Register a facility: a short code, and its name."""
-    with opened() as archive:
-        registry.add_facility(archive, code, name)
-
-
-@facility_app.command("list")
-def facility_list() -> None:
-    """All facilities."""
-    with opened() as archive:
-        for code, name in registry.list_facilities(archive):
-            console.print(f"{code}\t{name}", markup=False)
-
-
-@device_app.command("add")
-def device_add(
-    ae_title: str,
-    address: Annotated[str, typer.Argument(help="An IP address, or a network such as 10.1.0.0/16.")],
-    facility: Annotated[str, typer.Option(help="The facility that owns what it sends.")] = LOCAL,
-    description: str = "",
-) -> None:
-    """Let a device call the node."""
-    with opened() as archive:
-        registry.add_device(archive, RegisteredDevice(facility, ae_title, address, description))
-
-
-@device_app.command("remove")
-def device_remove(ae_title: str) -> None:
-    """Forget a device; its studies stay."""
-    with opened() as archive:
-        if not registry.remove_device(archive, ae_title):
-            raise NotFound(f"there is no device {ae_title}")
-
-
-@device_app.command("list")
-def device_list() -> None:
-    """All devices."""
-    with opened() as archive:
-        for device in registry.list_devices(archive):
-            console.print(f"{device.ae_title}\t{device.address}\t{device.facility}", markup=False)
-
-
 @user_app.command("add")
 def user_add(name: str, display_name: str = "") -> None:
     """Add an administrator; the password is asked for, or read from standard input."""
@@ -233,24 +184,6 @@ def _password() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-
-
-@contextlib.contextmanager
-def opened() -> Iterator[Archive]:
-    """The archive of the settings. Embedded: of the running server, or started for this command."""
-    settings = from_environment()
-    settings = dataclasses.replace(settings, data=settings.data.absolute())
-    if not settings.database_url and not settings.data.exists():
-        raise SettingError(
-            f"there is no archive in {settings.data}; set TONGYING_DATA, or start one with tongying up"
-        )
-    with supervisor.database(settings) as (ready, _embedded):
-        archive = Archive.open(ready)
-        try:
-            prepare(archive)
-            yield archive
-        finally:
-            archive.close()
 
 
 def _bar() -> Progress:

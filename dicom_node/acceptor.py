@@ -12,12 +12,15 @@ from typing import Any
 from pynetdicom import AE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from dicom_node.admission import Refusal, over_limit
 from dicom_node.association import NodeAssociation
 from dicom_node.gate import Gate
 from dicom_node.upper_layer import set_patience
 from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
 from pacs.settings import Settings
+from storage.archive import Archive
+from storage.devices import RegisteredDevice
 from storage.spool import Spool
 
 log = get("acceptor")
@@ -40,8 +43,9 @@ def listen(settings: Settings) -> socket.socket:
 class Acceptor:
     """Accepts connections and starts an association for each. pynetdicom takes it for its server object."""
 
-    def __init__(self, settings: Settings, gate: Gate, spool: Spool) -> None:
-        self.settings, self.gate, self.spool = settings, gate, spool
+    def __init__(self, archive: Archive, gate: Gate, spool: Spool) -> None:
+        self.archive, self.gate, self.spool = archive, gate, spool
+        self.settings = settings = archive.settings
         self.ae = AE(settings.ae_title)
         self.ae.maximum_associations = 1_000_000  # ours is the limit that counts
         self.ae.acse_timeout = ACSE_SECONDS_MAX
@@ -79,6 +83,17 @@ class Acceptor:
     def shutdown_request(self, request: socket.socket) -> None:
         """What pynetdicom asks of its server when an association is over."""
         request.close()
+
+    def count(self, association: NodeAssociation, device: RegisteredDevice) -> Refusal | None:
+        """Note whose an association is; or why its device or facility may have no more of them."""
+        with self._lock:
+            others = [
+                a.device for a in self._live if a.device is not None and a is not association and a.is_open
+            ]
+            refusal = over_limit(device, others, self.settings.associations_per_facility_max)
+            if refusal is None:
+                association.device = device
+            return refusal
 
     def _accept(self) -> None:
         while True:

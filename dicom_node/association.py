@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import queue
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 
-from dicom_node import contexts
+from dicom_node import commands, contexts, roles
+from dicom_node.admission import Refusal, admit
+from dicom_node.commands import Message
+from dicom_node.gate import Gate
+from dicom_node.roles import NodeAcse
+from dicom_node.services import SERVICES, serve
 from dicom_node.store import StoreScp
 from dicom_node.upper_layer import NodeUpperLayer
+from pacs.access import Principal, Role
 from pacs.logs import get
 from pacs.settings import Settings
+from storage.devices import RegisteredDevice
 from storage.records import Origin
 
 if TYPE_CHECKING:
     from dicom_node.acceptor import Acceptor
 
 log = get("association")
+DENIED_LOGGED_MAX = 8
 QUIET_SECONDS = 0.25  # how long the thread sleeps when nothing happens, before it looks at the idle timer
 
 
@@ -36,6 +47,22 @@ class _WakingCheckpoint(threading.Event):
         return True
 
 
+class _Inbox(DIMSEServiceProvider):
+    """In the place of pynetdicom's DIMSE provider: gives the messages that our upper layer gathered."""
+
+    def __init__(self, association: NodeAssociation) -> None:
+        super().__init__(association)
+        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def get_msg(self, block: bool = False) -> Any:
+        """The next message, if there is one; it never waits."""
+        try:
+            message = self.messages.get_nowait()
+        except queue.Empty:
+            return None, None
+        return message.context_id, message
+
+
 class NodeAssociation(Association):
     """The acceptor's side of one association."""
 
@@ -44,33 +71,150 @@ class NodeAssociation(Association):
         self.settings: Settings = acceptor.settings
         self.peer = peer
         self.admitted = False  # the gate has let it in
+        self.device: RegisteredDevice | None = None  # who calls, once the gate has let it in
         self._acceptor = acceptor
+        self.archive = acceptor.archive
+        self.principal: Principal | None = None  # who calls, once the gate has let it in
+        self.calling = ""
+        self.charset = ""  # of the device, where it is known to declare wrongly
+        self.extended: dict[str, bytes] = {}  # SOP Class Extended Negotiation: what was agreed on
+        self.busy = False  # a request is being served
         self.store = StoreScp(acceptor.spool)
         super().__init__(acceptor.ae, "acceptor")
         self._server = acceptor  # type: ignore[assignment]  # it asks it for shutdown_request only
         self.dul: NodeUpperLayer = NodeUpperLayer(self)
+        self.acse: NodeAcse = NodeAcse(self)
+        self.dimse: _Inbox = _Inbox(self)
+        self._cancelled: set[int] = set()
+        self._awaited = False
+        self._responses: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._gone = threading.Event()
         self.network_timeout = self.settings.association_idle_seconds
         self._reactor_checkpoint = _WakingCheckpoint(self.wake)
         self._reactor_checkpoint.set()
         self.bind(evt.EVT_REQUESTED, self._admit)
+        self.bind(evt.EVT_SOP_EXTENDED, self._agree)
         self.name = f"AcceptorThread@{peer}"
+
+    def _agree(self, event: Any) -> dict[Any, bytes]:
+        """SOP Class Extended Negotiation of the query models (PS3.4 C.5.1.1, byte by byte): relational queries always;
+        dates and times together if asked; names are always matched without regard to case and accents."""
+        answers = {uid: bytes((1, *asked[1:2], *(0 for _ in asked[2:]))) for uid, asked in event.app_info.items()
+                   if uid in SERVICES}  # fmt: skip
+        self.extended = {str(uid): answer for uid, answer in answers.items()}
+        return answers
+
+    def take(self, message: Message) -> None:
+        """From the upper layer's thread: a whole message came. Raises ValueError for one without a message ID."""
+        if message.field == commands.C_CANCEL_RQ:
+            self._cancelled.add(message.message_id)
+        elif message.field & commands.RESPONSE:
+            if self._awaited:  # else nobody asked for it
+                self._responses.put(message)
+        elif message.message_id >= 0:
+            self.dimse.messages.put(message)
+            self.wake.set()
+
+    def hung_up(self) -> None:
+        """From the upper layer's thread: the connection is over."""
+        self._gone.set()
+        self._responses.put(None)
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """pynetdicom's hook, in the association's thread."""
+        self._cancelled.discard(msg.message_id)
+        self.busy = True
+        try:
+            serve(self, msg)
+        finally:
+            self.busy = False
+            self.dul.restart_idle_timer()
+
+    # What services use.
+
+    def cancelled(self, message: Message) -> bool:
+        """Whether the peer cancelled this request (C-CANCEL), or is gone."""
+        return message.message_id in self._cancelled or self._gone.is_set()
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is over."""
+        return self._gone.is_set()
+
+    def respond(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
+                counts: commands.Counts | None = None) -> bool:  # fmt: skip
+        """Answer a request; False if the peer is gone."""
+        return self.dul.write(self.response(message, status, data, comment=comment, counts=counts))
+
+    def response(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
+                 counts: commands.Counts | None = None) -> bytes:  # fmt: skip
+        """An answer as PDUs, for who sends several at once."""
+        command = commands.response(
+            message, status, comment=comment, data_set=data is not None, counts=counts
+        )
+        pdus = commands.p_data_pieces(message.context_id, command, self.peer_pdu_bytes_max, commands.COMMAND)
+        if data is not None:
+            pdus += commands.p_data_pieces(message.context_id, data, self.peer_pdu_bytes_max)
+        return pdus
+
+    @property
+    def peer_pdu_bytes_max(self) -> int:
+        """The longest P-DATA-TF that the peer takes, counted as PS3.8 D.1 does; 0 for no limit."""
+        return int(self.requestor.maximum_length or 0)
+
+    def ask(self, pdus: Iterable[bytes | memoryview], seconds: float) -> Message | None:
+        """Send a request of our own within this association, and wait for its response; None if none comes in this
+        time, or the peer is gone."""
+        self._awaited = True
+        try:
+            if not all(self.dul.write(some) for some in pdus):
+                return None
+            return self._responses.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        finally:
+            self._awaited = False
 
     def _admit(self, _event: Any) -> None:
         """The gate: who is refused learns why, by the A-ASSOCIATE-RJ that fits (PS3.8 9.3.4)."""
         request = self.requestor.primitive
         assert request is not None, "EVT_REQUESTED follows an A-ASSOCIATE-RQ"
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
-        verdict = self._acceptor.gate.admit(peer=self.peer, calling=calling, called=called)
-        if verdict.facility is None:
+        device = admit(self, calling, called)
+        if isinstance(device, Refusal):
             log.warning(
-                "association_rejected", calling=calling, called=called, peer=self.peer, reason=verdict.reason
+                "association_rejected", calling=calling, called=called, peer=self.peer, reason=device.reason
             )
-            self.acse.send_reject(0x01, 0x01, verdict.diagnostic)
+            self.acse.send_reject(device.result, device.source, device.diagnostic)
             self.is_rejected = True
             self.kill()
             return
         self.admitted = True
         self.dul.be_patient(self.settings.association_idle_seconds)
-        self.store.serve(Origin(verdict.facility, calling, called, self.peer))
-        self.acceptor.supported_contexts = contexts.supported(request.presentation_context_definition_list)
-        log.info("association_accepted", calling=calling, peer=self.peer, facility=verdict.facility)
+        self.calling, self.charset = calling, device.charset
+        self.principal = Principal(calling, Role.DEVICE, device.facility)
+        self.store.serve(
+            Origin(device.facility, calling, called, self.peer), allowed=roles.STORE in device.roles
+        )
+        requested = request.presentation_context_definition_list
+        received = [uid for uid, roles_ in self.requestor.role_selection.items() if roles_.scp_role]
+        self.acse.denied = roles.denied([str(c.abstract_syntax) for c in requested], device.roles, received)
+        allowed = [c for c in requested if c.abstract_syntax not in self.acse.denied]
+        self.acceptor.supported_contexts = contexts.supported(allowed, device.syntaxes)
+        if self.acse.denied:
+            log.warning("contexts_rejected", calling=calling, peer=self.peer, reason="the device has no role for them",
+                        syntaxes=sorted(self.acse.denied)[:DENIED_LOGGED_MAX])  # fmt: skip
+        log.info("association_accepted", calling=calling, peer=self.peer, facility=device.facility)
+
+    @property
+    def gate(self) -> Gate:
+        return self._acceptor.gate
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it counts against limits: its thread may live on for a moment after its last word."""
+        return self.is_alive() and not (self.is_released or self.is_aborted or self.is_rejected)
+
+    def count_as(self, device: RegisteredDevice) -> Refusal | None:
+        """Count this association as one of a device; or why there is no room for it."""
+        return self._acceptor.count(self, device)

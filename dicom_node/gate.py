@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_node.admission import CALLED_NOT_RECOGNISED, CALLING_NOT_RECOGNISED
 from pacs.logs import get
 from storage.archive import Archive
 from storage.database import Unavailable
@@ -20,16 +21,21 @@ from storage.registry import LOCAL, RegisteredDevice, list_devices
 
 log = get("gate")
 REFRESH_SECONDS = 5.0
-CALLING_NOT_RECOGNISED, CALLED_NOT_RECOGNISED = 0x03, 0x07
+__all__ = ["CALLED_NOT_RECOGNISED", "CALLING_NOT_RECOGNISED", "Gate", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A facility, or the diagnostic of the A-ASSOCIATE-RJ and the reason in words."""
+    """A device, or the diagnostic of the A-ASSOCIATE-RJ and the reason in words."""
 
-    facility: str | None
+    device: RegisteredDevice | None
     diagnostic: int = 0
     reason: str = ""
+
+    @property
+    def facility(self) -> str | None:
+        """Whose the device is; None for a refused caller."""
+        return self.device.facility if self.device else None
 
 
 class Gate:
@@ -51,7 +57,7 @@ class Gate:
         self._stop.set()
 
     def admit(self, *, peer: str, calling: str, called: str) -> Verdict:
-        """Who calls: a registered device's facility; any title from this machine is LOCAL's."""
+        """Who calls: a registered device; any title from this machine is LOCAL's, with all roles."""
         if called != self._settings.ae_title:
             return Verdict(None, CALLED_NOT_RECOGNISED, f"this node is called {self._settings.ae_title}")
         address = ipaddress.ip_address(peer)
@@ -59,9 +65,9 @@ class Gate:
             address = address.ipv4_mapped
         for device in self._devices:
             if device.ae_title == calling and address in ipaddress.ip_network(device.address, strict=False):
-                return Verdict(device.facility)
+                return Verdict(device)
         if address.is_loopback:
-            return Verdict(LOCAL)
+            return Verdict(RegisteredDevice(LOCAL, calling, peer))
         return Verdict(None, CALLING_NOT_RECOGNISED, "no such device at this address: tongying device add")
 
     def refresh(self) -> None:

@@ -23,7 +23,7 @@ class Node:
         self.shipper = Shipper(self.archive, CeleryHints(settings))
         self.spool = Spool(settings.spool / settings.node_name, settings, self.shipper.submit)
         self.gate = Gate(self.archive)
-        self.acceptor = Acceptor(settings, self.gate, self.spool)
+        self.acceptor = Acceptor(self.archive, self.gate, self.spool)
 
     def start(self) -> None:
         """Recover the spool, then serve."""

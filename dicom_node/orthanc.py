@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from dicom_node.orthanc_client import EdgeAway, EdgeError, EdgeRefused
 from dicom_node.orthanc_follow import Follower
@@ -19,7 +20,7 @@ from storage.spool import Spool
 log = get("orthanc")
 FOLLOW_SECONDS = 1.0  # from one look at a quiet change log to the next
 BACKOFF_SECONDS = (1, 2, 5, 10, 30, 60)
-STOP_SECONDS_MAX = 60  # for what waits on a socket: longer than any wait there may be
+STOP_SECONDS = 1.5  # for the threads, and for shipping, when we are told to stop
 FAILURES: tuple[type[Exception], ...] = (
     EdgeAway,
     EdgeRefused,
@@ -44,10 +45,17 @@ class OrthancEdges:
         self._spool: Spool | None = None
         self._threads: dict[int, _EdgeThread] = {}
         self._leaving: list[_EdgeThread] = []
-        self._trouble = ""
+        self._trouble, self._closed = "", False
+        self._lock = threading.Lock()  # `close` comes from another thread
 
     def step(self) -> bool:
         """Start and stop threads; False, since there is never more to do at once."""
+        with self._lock:
+            if not self._closed:
+                self._keep()
+        return False
+
+    def _keep(self) -> None:
         try:
             if self._leadership.held():
                 self._as_registered({status.edge.id: status for status in edges.list_edges(self._archive)})
@@ -58,7 +66,6 @@ class OrthancEdges:
             if self._trouble != type(error).__name__:
                 self._trouble = type(error).__name__
                 log.warning("orthanc_not_followed", error=self._trouble)
-        return False
 
     def _as_registered(self, registered: dict[int, Status]) -> None:
         for id_, thread in list(self._threads.items()):
@@ -73,8 +80,10 @@ class OrthancEdges:
 
     def close(self) -> None:
         """Stop following; what was pulled is shipped as far as the time allows, the rest at the next start."""
-        self._stop_all()
-        self._leadership.close()
+        with self._lock:
+            self._closed = True
+            self._stop_all()
+            self._leadership.close()
 
     def _receiving(self) -> Spool:
         """The spool of all edges; raises BlockingIOError where another process of this node has it."""
@@ -87,16 +96,19 @@ class OrthancEdges:
         return self._spool
 
     def _stop_all(self) -> None:
-        ending = [*self._threads.values(), *self._leaving]
-        for thread in ending:
+        """Also the spool, unless a thread still hangs on a socket: what it writes must not be shipped from under it."""
+        self._leaving += self._threads.values()
+        self._threads = {}
+        for thread in self._leaving:
             thread.stop()
-        for thread in ending:
-            thread.join(STOP_SECONDS_MAX)
-        self._threads, self._leaving = {}, []
-        if self._spool is not None and self._shipper is not None:
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self._leaving:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._leaving = [thread for thread in self._leaving if thread.is_alive()]
+        if not self._leaving and self._spool is not None and self._shipper is not None:
             self._spool.close()
-            self._shipper.close()
-        self._spool = self._shipper = None
+            self._shipper.close(STOP_SECONDS)
+            self._spool = self._shipper = None
 
 
 class _EdgeThread(threading.Thread):

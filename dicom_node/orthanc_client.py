@@ -30,6 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its strings have escapes that Python 3.12 complains of
     from orthanc_api_client import OrthancApiClient
     from orthanc_api_client.exceptions import OrthancApiException
+    from orthanc_api_client.exceptions import TimeoutError as TimedOut
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0  # to connect, and from one piece to the next
 GRACE_SECONDS, RATE_BYTES_MIN = 60, 16 * 1024  # a body may take 60 s, and longer while 16 KiB/s come
@@ -41,6 +42,10 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}\Z")  # SHA-1, as Orthanc writes 
 
 class EdgeAway(TongyingError):
     """It does not answer, or too slowly, or not now."""
+
+
+class _Broken(EdgeAway):
+    """The connection could not be made, or broke before the answer."""
 
 
 class EdgeRefused(TongyingError):
@@ -236,20 +241,35 @@ class Orthanc:
 
     @contextmanager
     def _call(self, method: Any, path: str, **arguments: Any) -> Iterator[Body]:
-        if self._stopping.is_set():
-            raise EdgeAway("we stop")
-        try:
-            response = method(path, **self._limits | arguments)
-        except OrthancApiException as error:
-            raise EdgeAway(f"no answer ({type(error).__name__})") from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise EdgeAway(f"no answer ({type(error).__name__})") from None
-        if response is None:  # so the library answers for exceptions that it does not know
-            raise EdgeAway("no answer (the connection broke)")
+        # Orthanc ends a quiet connection after a second, perhaps just as we use it. All that we ask may be asked twice.
+        tries = 1 if hasattr(arguments.get("data"), "read") else 2
+        for left in reversed(range(tries)):
+            try:
+                response = self._answer(method, path, arguments)
+                break
+            except _Broken:
+                if not left:
+                    raise
         try:
             yield Body(response, self._stopping)
         finally:
             response.close()
+
+    def _answer(self, method: Any, path: str, arguments: dict[str, Any]) -> requests.Response:
+        if self._stopping.is_set():
+            raise EdgeAway("we stop")
+        try:
+            response = method(path, **self._limits | arguments)
+        except TimedOut:
+            raise EdgeAway("no answer in time") from None
+        except OrthancApiException:
+            raise _Broken("no connection") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise EdgeAway(f"no answer ({type(error).__name__})") from None
+        if response is None:  # so the library answers for exceptions that it does not know
+            raise _Broken("the connection broke")
+        found: requests.Response = response
+        return found
 
 
 def _refuse(response: requests.Response, *_: Any, **__: Any) -> None:

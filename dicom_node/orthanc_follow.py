@@ -5,9 +5,12 @@ Order is what makes it safe: an instance is durable in our spool before the plac
 
 from __future__ import annotations
 
+import queue
 import threading
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import replace
+from functools import partial
 
 from dicom_node.orthanc_client import Change, EdgeAway, EdgeError, EdgeMissing, Orthanc, There
 from pacs.encoded import EncodedError
@@ -28,6 +31,36 @@ TRIES = 3  # of one instance, at once; then it waits in a row of its own
 NEWS = "NewInstance"
 
 
+class _Downloads:
+    """Threads that the process does not wait for when it ends, as it would for an executor's: one may hang on a
+    socket, and what is not durable is pulled again."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._queue: queue.SimpleQueue[tuple[Future[bool], Callable[[], bool]] | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], bool]) -> Future[bool]:
+        future: Future[bool] = Future()
+        self._queue.put((future, work))
+        return future
+
+    def close(self) -> None:
+        """Ends when the work under way has."""
+        for _ in self._threads:
+            self._queue.put(None)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            future, work = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:
+                    future.set_exception(error)
+
+
 class Follower:
     """Follows one Orthanc. `step` is called by one thread; it downloads with several."""
 
@@ -35,7 +68,7 @@ class Follower:
         self._archive, self._spool, self.edge, self.progress = archive, spool, edge, progress
         self._orthanc = Orthanc(edge, connections=DOWNLOADS + 1)
         self._origin = Origin(edge.facility, "ORTHANC", archive.settings.ae_title, self._orthanc.host)
-        self._pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix=f"orthanc-{edge.name}")
+        self._downloads = _Downloads(DOWNLOADS, f"orthanc-{edge.name}")
         self._own = threading.local()
         self._receptions: list[Reception] = []
         self._greeted = False
@@ -47,10 +80,9 @@ class Follower:
         saved of the page, and the same step comes again.
         """
         if not self._greeted:
-            version = self._orthanc.version()
+            self._orthanc.version()
             if self.progress.change == 0 and self.progress.listed == 0:
                 self._begin(self._orthanc.last_change())
-            log.info("orthanc_reached", edge=self.edge.name, version=version)
             self._greeted = True
         more = self._follow() or self._retry()
         if self.progress.listed is not None:
@@ -67,7 +99,7 @@ class Follower:
 
     def close(self) -> None:
         """Give everything back; not while `step` runs."""
-        self._pool.shutdown(cancel_futures=True)
+        self._downloads.close()
         for reception in self._receptions:
             reception.close()
         self._orthanc.close()
@@ -86,7 +118,7 @@ class Follower:
         news = [c for c in page.changes if c.seq > here.change]
         if not news and (known or page.last == here.change):
             return False
-        emptied = bool(here.mark) and not known and self._emptied(here.change)
+        emptied = bool(here.change) and not known and self._emptied(here.change)
         there = self._described(news)
         edges.clear_failures(self._archive, self.edge, [one.id for one in there])
         pulled = self._pull(there, news=True)
@@ -159,7 +191,9 @@ class Follower:
         uids = [one.sop_instance for one in there]
         known = presence.known_uids(self._archive, self.edge.facility_id, uids)
         wanted = [o for o in there if news or o.sop_instance not in known]
-        futures = [self._pool.submit(self._take, one, one.sop_instance in known) for one in wanted]
+        futures = [
+            self._downloads.submit(partial(self._take, one, one.sop_instance in known)) for one in wanted
+        ]
         wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
             future.cancel()  # once one failed for all

@@ -20,6 +20,7 @@ class StoreScp:
     def __init__(self, spool: Spool) -> None:
         self._reception: Reception = spool.reception()
         self._origin: Origin | None = None
+        self._allowed = True
         self._request: StoreRequest | None = None
         self._refusal: tuple[Status, str] | None = None
         self._scratch = bytearray()
@@ -31,14 +32,17 @@ class StoreScp:
         """Whether a request waits for (more of) its data set."""
         return self._request is not None
 
-    def serve(self, origin: Origin) -> None:
-        """From whom the instances come; known once the association is accepted."""
-        self._origin = origin
+    def serve(self, origin: Origin, *, allowed: bool = True) -> None:
+        """From whom the instances come, and whether it may store; known once the association is accepted."""
+        self._origin, self._allowed = origin, allowed
 
     def begin(self, request: StoreRequest, abstract_syntax: str, transfer_syntax: str) -> None:
         """A C-STORE-RQ came on a presentation context of these."""
         assert self._origin is not None, "the association is accepted by now"
         self._request, self._refusal, self._size = request, None, 0
+        if not self._allowed:
+            self._refuse(Status.NOT_AUTHORISED, "the device has no role to store")
+            return
         if not is_storage(abstract_syntax):
             self._refuse(Status.SOP_CLASS_NOT_SUPPORTED, "no storage was agreed on in this context")
             return

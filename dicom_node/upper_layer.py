@@ -1,8 +1,9 @@
 """pynetdicom's upper layer with a way of its own for C-STORE.
 
 A C-STORE data set goes from the socket straight into the spool's buffer: no PDU objects, no queues, no
-naps. Every other message is left to pynetdicom, unread. What pynetdicom 3.0.4 does not guard is guarded
-here: the length of each PDU, before and after the association is made (PS3.8 9.3, D.1).
+naps. Other messages are gathered whole for the association's thread (`dicom_node.services`); the making and ending
+of associations is left to pynetdicom. What pynetdicom 3.0.4 does not guard is guarded here: the length of each PDU,
+before and after the association is made (PS3.8 9.3, D.1).
 """
 
 from __future__ import annotations
@@ -68,8 +69,11 @@ class NodeUpperLayer(DULServiceProvider):
         self._idle_timer = Timer(association.settings.association_idle_seconds)
         self._command = bytearray()
         self._context_id = 0
-        self._foreign = False  # a message that is pynetdicom's waits for (more of) its data set
-        self._foreign_bytes = 0
+        self._message: dict[int, bytes] | None = (
+            None  # no C-STORE request: its command; waits for its data set
+        )
+        self._data = bytearray()
+        self._sending = threading.Lock()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._pipe_lock = threading.Lock()
 
@@ -86,9 +90,11 @@ class NodeUpperLayer(DULServiceProvider):
             super().run_reactor()
         finally:
             self._node.store.close()
+            self._node.hung_up()
             # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
             # the ARTIM timer ends, and fifty port scans lock an address out.
-            self.to_user_queue.put(None)  # type: ignore[arg-type]  # what a wait that timed out gives
+            nothing: Any = None  # what a wait that timed out gives
+            self.to_user_queue.put(nothing)
             self._node.wake.set()
             with self._pipe_lock:
                 os.close(self._wake_read)
@@ -123,6 +129,10 @@ class NodeUpperLayer(DULServiceProvider):
         peer = self._peer_socket()
         if peer is not None:
             set_patience(peer, seconds)
+
+    def restart_idle_timer(self) -> None:
+        """A request was served: the peer was not idle, it waited for us."""
+        self._idle_timer.restart()
 
     def hang_up(self) -> None:
         """End the connection, from another thread: its own one then finds it closed."""
@@ -192,13 +202,13 @@ class NodeUpperLayer(DULServiceProvider):
             left -= size + 4
             if control & COMMAND:
                 self._command_fragment(_receive(peer, size - 2), context_id, bool(control & LAST))
-            elif self._foreign:
-                self._foreign_fragment(_receive(peer, size - 2), context_id, control)
+            elif self._message is not None:
+                self._message_fragment(_receive(peer, size - 2), context_id, bool(control & LAST))
             else:
                 self._data_fragment(peer, size - 2, context_id, bool(control & LAST))
 
     def _command_fragment(self, data: bytes, context_id: int, last: bool) -> None:
-        if self._node.store.receiving or self._foreign:
+        if self._node.store.receiving or self._message is not None:
             raise ProtocolError("a command within a data set")
         self._command += data
         self._context_id = context_id
@@ -213,7 +223,7 @@ class NodeUpperLayer(DULServiceProvider):
             if commands.command_field(found) == commands.C_STORE_RQ:
                 self._begin_store(commands.store_request(found), context_id)
             else:
-                self._begin_foreign(found, command)
+                self._begin_message(found, context_id)
         except ValueError as error:
             raise ProtocolError(str(error)) from None
 
@@ -237,29 +247,51 @@ class NodeUpperLayer(DULServiceProvider):
             self._answer(store.end(), context_id)
 
     def _answer(self, response: bytes, context_id: int) -> None:
+        if not self.write(commands.p_data(context_id, response)):
+            raise ConnectionLost
+
+    def write(self, pdus: bytes | memoryview) -> bool:
+        """Send whole PDUs, from any thread; False if the peer is gone, or took none for the idle time."""
         peer = self._peer_socket()
         if peer is None:
-            raise ConnectionLost
+            return False
         try:
-            peer.sendall(commands.p_data(context_id, response))
+            with self._sending:
+                peer.sendall(pdus)
         except OSError:
-            raise ConnectionLost from None
+            return False
+        self._idle_timer.restart()
+        return True
 
-    # Messages that are not C-STORE go to pynetdicom, each fragment as a PDU of its own.
+    # All other messages are gathered, and served by the association's own thread.
 
-    def _begin_foreign(self, found: dict[int, bytes], command: bytes) -> None:
+    def _begin_message(self, found: dict[int, bytes], context_id: int) -> None:
         if commands.command_field(found) not in commands.KNOWN:
             raise ProtocolError("an unknown command")
-        self._foreign = commands.has_data_set(found)
-        self._foreign_bytes = 0
-        self._hand_to_pynetdicom(commands.p_data(self._context_id, command))
+        self._message = found
+        self._data.clear()
+        if not commands.has_data_set(found):
+            self._end_message(context_id)
 
-    def _foreign_fragment(self, data: bytes, context_id: int, control: int) -> None:
-        self._foreign_bytes += len(data)
-        if self._foreign_bytes > MESSAGE_BYTES_MAX:
+    def _message_fragment(self, data: bytes, context_id: int, last: bool) -> None:
+        if context_id != self._context_id:
+            raise ProtocolError("a data set without its command")
+        self._data += data
+        if len(self._data) > MESSAGE_BYTES_MAX:
             raise ProtocolError(f"a message of more than {MESSAGE_BYTES_MAX} bytes that is no C-STORE")
-        self._foreign = not control & LAST
-        self._hand_to_pynetdicom(commands.p_data(context_id, data, control))
+        if last:
+            self._end_message(context_id)
+
+    def _end_message(self, context_id: int) -> None:
+        context = self._node._accepted_cx.get(context_id)
+        command, self._message = self._message, None
+        if context is None or command is None:
+            raise ProtocolError("a presentation context that was not accepted")
+        syntaxes = str(context.abstract_syntax), str(context.transfer_syntax[0])
+        try:
+            self._node.take(commands.Message(command, context_id, *syntaxes, bytes(self._data)))
+        except ValueError as error:
+            raise ProtocolError(str(error)) from None
 
 
 def _let_close(peer: socket.socket) -> None:

@@ -53,6 +53,17 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _a("00100021", "IssuerOfPatientID", "LO", P, "issuer"),
     _a("00100030", "PatientBirthDate", "DA", P, "birth_date", phi=True),
     _a("00100040", "PatientSex", "CS", P, "sex", phi=True),
+    _a("00201200", "NumberOfPatientRelatedStudies", "IS", P, computed=True),
+    _a("00201202", "NumberOfPatientRelatedSeries", "IS", P, computed=True),
+    _a("00201204", "NumberOfPatientRelatedInstances", "IS", P, computed=True),
+    _a("00081120", "ReferencedPatientSequence", "SQ", P),
+    _a("00100024", "IssuerOfPatientIDQualifiersSequence", "SQ", P),
+    _a("00100032", "PatientBirthTime", "TM", P, phi=True),
+    _a("00101000", "OtherPatientIDs", "LO", P, phi=True),
+    _a("00101001", "OtherPatientNames", "PN", P, phi=True),
+    _a("00101002", "OtherPatientIDsSequence", "SQ", P, phi=True),
+    _a("00102160", "EthnicGroup", "SH", P, phi=True),
+    _a("00104000", "PatientComments", "LT", P, phi=True),
     _a("0020000D", "StudyInstanceUID", "UI", S, "study_uid"),
     _a("00080020", "StudyDate", "DA", S, "study_date"),
     _a("00080030", "StudyTime", "TM", S, "study_time"),
@@ -63,6 +74,20 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _a("00080061", "ModalitiesInStudy", "CS", S, "modalities", computed=True),
     _a("00201206", "NumberOfStudyRelatedSeries", "IS", S, "series_count", computed=True),
     _a("00201208", "NumberOfStudyRelatedInstances", "IS", S, "instance_count", computed=True),
+    _a("00080051", "IssuerOfAccessionNumberSequence", "SQ", S),
+    _a("00081032", "ProcedureCodeSequence", "SQ", S),
+    _a("00081048", "PhysiciansOfRecord", "PN", S, phi=True),
+    _a("00081060", "NameOfPhysiciansReadingStudy", "PN", S, phi=True),
+    _a("00081080", "AdmittingDiagnosesDescription", "LO", S, phi=True),
+    _a("00081110", "ReferencedStudySequence", "SQ", S),
+    _a("00101010", "PatientAge", "AS", S, phi=True),
+    _a("00101020", "PatientSize", "DS", S, phi=True),
+    _a("00101030", "PatientWeight", "DS", S, phi=True),
+    _a("00102180", "Occupation", "SH", S, phi=True),
+    _a("001021B0", "AdditionalPatientHistory", "LT", S, phi=True),
+    _a("00321032", "RequestingPhysician", "PN", S, phi=True),
+    _a("00321060", "RequestedProcedureDescription", "LO", S),
+    _a("00380010", "AdmissionID", "LO", S, phi=True),
     _a("0020000E", "SeriesInstanceUID", "UI", E, "series_uid"),
     _a("00080060", "Modality", "CS", E, "modality"),
     _a("00200011", "SeriesNumber", "IS", E, "number"),
@@ -76,6 +101,19 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _a("00081010", "StationName", "SH", E, "station"),
     _a("00080070", "Manufacturer", "LO", E, "manufacturer"),
     _a("00201209", "NumberOfSeriesRelatedInstances", "IS", E, "instance_count", computed=True),
+    _a("00080080", "InstitutionName", "LO", E),
+    _a("00081040", "InstitutionalDepartmentName", "LO", E),
+    _a("00081050", "PerformingPhysicianName", "PN", E, phi=True),
+    _a("00081070", "OperatorsName", "PN", E, phi=True),
+    _a("00081090", "ManufacturerModelName", "LO", E),
+    _a("00181000", "DeviceSerialNumber", "LO", E),
+    _a("00181020", "SoftwareVersions", "LO", E),
+    _a("00181030", "ProtocolName", "LO", E),
+    _a("00185100", "PatientPosition", "CS", E),
+    _a("00200052", "FrameOfReferenceUID", "UI", E),
+    _a("00400253", "PerformedProcedureStepID", "SH", E),
+    _a("00400254", "PerformedProcedureStepDescription", "LO", E),
+    _a("00400275", "RequestAttributesSequence", "SQ", E),
     _a("00080018", "SOPInstanceUID", "UI", I),
     _a("00080016", "SOPClassUID", "UI", I),
     _a("00200013", "InstanceNumber", "IS", I),
@@ -92,6 +130,14 @@ PHI_KEYWORDS = frozenset(name for a in ATTRIBUTES if a.phi for name in (a.keywor
     "PatientTelephoneNumbers",
     "OtherPatientIDs",
 }
+
+
+ORDER = tuple(Level)
+
+
+def above(level: Level) -> tuple[Level, ...]:
+    """This level and those above it: what a query at this level may ask for."""
+    return ORDER[: ORDER.index(level) + 1]
 
 
 def at(*levels: Level) -> tuple[Attribute, ...]:

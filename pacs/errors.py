@@ -25,8 +25,32 @@ class BadQuery(TongyingError):
     """A query that cannot be understood."""
 
 
+class BadAttributes(TongyingError):
+    """Attributes that cannot be taken: one is missing, or has no usable value; the text says which."""
+
+
+class MissingAttribute(BadAttributes):
+    """An attribute that must be there is not, or has no value."""
+
+
+class AlreadyExists(TongyingError):
+    """There is one under this identifier already."""
+
+
+class Final(TongyingError):
+    """It has come to its end, and cannot be changed any more."""
+
+
 class NotFound(TongyingError):
     """It does not exist, or the caller may not know that it does."""
+
+
+class Forbidden(TongyingError):
+    """The caller may not do this."""
+
+
+class Conflict(TongyingError):
+    """There is one already, under the same name."""
 
 
 class NotAcceptable(TongyingError):

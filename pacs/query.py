@@ -6,8 +6,9 @@ Matching kinds: single value, list of UID, wildcard, range. Universal matching i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time
+from typing import Any
 
 from pacs import values
 from pacs.attributes import BY_KEYWORD, BY_TAG, Attribute, Level
@@ -50,11 +51,15 @@ Match = Equal | Wildcard | Between
 class Query:
     """What is asked for: the level, what must match, and which part of the answer.
 
+    `matches` are what the index answers, `rest` are keys that are matched in the metadata, as an identifier in the
+    DICOM JSON model. `combined`: a range of dates and one of times are one period (PS3.4 C.2.2.2.5).
     `words` are what a person typed into a search box, `after` is where the page before ended.
     """
 
     level: Level
     matches: tuple[Match, ...] = ()
+    rest: dict[str, Any] = field(default_factory=dict)
+    combined: bool = False
     words: str = ""
     limit: int | None = None
     offset: int = 0
@@ -71,7 +76,7 @@ def attribute(name: str) -> Attribute:
 
 def match(of: Attribute, value: str) -> Match | None:
     """The match that a value asks for; None for universal matching. Raises BadQuery for what cannot be read."""
-    if len(value) > VALUE_CHARACTERS_MAX * (UIDS_MAX if of.vr == "UI" else 1):
+    if len(value) > characters_max(of):
         raise BadQuery(f"the value of {of.keyword} is too long")
     value = value.replace("\0", "").strip()
     if not value or set(value) == {"*"}:
@@ -83,6 +88,11 @@ def match(of: Attribute, value: str) -> Match | None:
     if of.vr in NAMES_WITH_WILDCARDS and re.search(r"[*?]", value):
         return Wildcard(of, value)
     return Equal(of, tuple(v for v in value.split("\\") if v))
+
+
+def characters_max(of: Attribute) -> int:
+    """How long the value of a key may be."""
+    return VALUE_CHARACTERS_MAX * (UIDS_MAX if of.vr == "UI" else 1)
 
 
 def _uids(of: Attribute, value: str) -> Equal:

@@ -1,15 +1,17 @@
-"""From any transfer syntax to Explicit VR Little Endian (PS3.5 A.2)."""
+"""From any transfer syntax to Explicit or Implicit VR Little Endian (PS3.5 A.2, A.1)."""
 
 from __future__ import annotations
 
 import io
 import warnings
 
+import numpy as np
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from pacs.encoded import EncodedError, inflate_dataset, read_head
 from pacs.errors import CannotRender
 from pacs.pixels.decode import DECODABLE, decode_frame
 from pacs.pixels.description import PixelError, describe
@@ -17,8 +19,10 @@ from pacs.pixels.frames import frames_of
 from pacs.pixels.native import decode_big, first_bit
 
 EXPLICIT_LITTLE = str(ExplicitVRLittleEndian)
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-NATIVE = frozenset({"1.2.840.10008.1.2", EXPLICIT_LITTLE, BIG_ENDIAN, "1.2.840.10008.1.2.1.99"})
+IMPLICIT_LITTLE = str(ImplicitVRLittleEndian)
+BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, BIG_ENDIAN, DEFLATED})
+WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}  # PS3.5 7.3: what changes with the byte order
 DECODED_BYTES_MAX = 2 * 1024**3
 
 
@@ -32,16 +36,43 @@ def to_explicit_little(part10: bytes) -> bytes:
 
     Raises CannotRender for pixels that cannot be decoded, naming the frame.
     """
+    return _anew(part10, EXPLICIT_LITTLE)
+
+
+def to_implicit_little(part10: bytes) -> bytes:
+    """The same in Implicit VR Little Endian."""
+    return _anew(part10, IMPLICIT_LITTLE)
+
+
+def _anew(part10: bytes, to_syntax: str) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what modalities write; we pass it on as it is
         try:
+            if read_head(part10).transfer_syntax == DEFLATED:
+                inflate_dataset(part10)  # raises past a limit; pydicom has none
             dataset = dcmread(io.BytesIO(part10), force=True)
-            if str(dataset.file_meta.TransferSyntaxUID) not in NATIVE and "PixelData" in dataset:
+            syntax = str(dataset.file_meta.TransferSyntaxUID)
+            if syntax == BIG_ENDIAN:
+                _swap(dataset)
+            elif syntax not in NATIVE and "PixelData" in dataset:
                 _decompress(dataset)
-            return _write(dataset)
-        except (InvalidDicomError, AttributeError, ValueError, TypeError, KeyError, EOFError, RecursionError,
-                NotImplementedError) as error:  # fmt: skip
+            return _write(dataset, to_syntax)
+        except (InvalidDicomError, EncodedError, AttributeError, ValueError, TypeError, KeyError, EOFError,
+                RecursionError, NotImplementedError) as error:  # fmt: skip
             raise CannotRender(f"the data set cannot be written anew: {type(error).__name__}") from error
+
+
+def _swap(dataset: Dataset) -> None:
+    """Turn the words of the values that pydicom writes as they came."""
+    for element in dataset.iterall():
+        size = WORD_BYTES.get(element.VR)
+        if size is None or not element.value:
+            continue
+        if element.keyword == "PixelData":
+            size = max(size, int(dataset.get("BitsAllocated", 16)) // 8)  # 32 bits lie in order, not by words
+        whole = len(element.value) // size * size
+        turned = np.frombuffer(element.value, f">u{size}", whole // size).astype(f"<u{size}").tobytes()
+        element.value = turned + element.value[whole:]
 
 
 def _decompress(dataset: FileDataset) -> None:
@@ -69,10 +100,11 @@ def _decompress(dataset: FileDataset) -> None:
             del dataset[leftover]
 
 
-def _write(dataset: Dataset) -> bytes:
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+def _write(dataset: Dataset, syntax: str) -> bytes:
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
     out = io.BytesIO()
-    dcmwrite(out, dataset, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    implicit = syntax == IMPLICIT_LITTLE
+    dcmwrite(out, dataset, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
     return out.getvalue()
 
 

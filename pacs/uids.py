@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
+
+from pydicom._uid_dict import UID_dictionary
 
 from pacs.errors import InvalidUID
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
+_SYNTAXES = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
 UID_LENGTH_MAX = 128  # 64 by PS3.5 9.1, but there are modalities that write a few more
 
 
@@ -22,6 +26,28 @@ def clean_uid(text: str) -> str:
     return uid
 
 
+def transfer_syntax_uid(text: str) -> str:
+    """The UID of a transfer syntax named by its UID or by its keyword in PS3.6 A, as "JPEG2000Lossless"; private ones
+    by UID only. Raises InvalidUID."""
+    name = text.strip()
+    if name in _SYNTAXES:
+        return _SYNTAXES[name]
+    known = UID_dictionary.get(name)
+    if not _UID.match(name) or len(name) > UID_LENGTH_MAX or (known and known[1] != "Transfer Syntax"):
+        raise InvalidUID(f"{name[:64]!r} is neither the UID nor the keyword of a transfer syntax (PS3.6 A)")
+    return name
+
+
+def is_uid(text: str, length_max: int = 64) -> bool:
+    """Whether it is digits and dots and no longer than the standard allows (PS3.5 9.1)."""
+    return len(text) <= length_max and _UID.match(text) is not None
+
+
 def uid_hash(uid: str) -> int:
     """64 bits of a UID as a signed integer, for the narrow instance row. Equal hashes are checked by UID."""
     return int.from_bytes(hashlib.blake2b(uid.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def new_uid() -> str:
+    """A UID from a random UUID (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"

@@ -53,7 +53,8 @@ def add_user(archive: Archive, name: str, password: str, role: Role, display_nam
         "display_name": display_name or name,
     }
     with archive.database.begin() as connection:
-        if not connection.execute(insert(users).values(row).on_conflict_do_nothing()).rowcount:
+        added = insert(users).values(row).on_conflict_do_nothing().returning(users.c.id)
+        if connection.execute(added).first() is None:
             raise SettingError(f"there is a user {name} already")
 
 

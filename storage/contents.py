@@ -17,6 +17,7 @@ from pacs.values import Json, first, floats, integer, text
 from storage.records import Record
 
 Ranges = tuple[tuple[int, int], ...]
+KEPT_NOTES = ("charset:", "undecoded:")  # of those that the parser makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Entry:
     frames: Frames | None = None
     bulk: tuple[BulkValue, ...] = ()
     conflict: bool = False  # the same UID with other content is shown in its place
+    notes: tuple[str, ...] = ()  # repairs of its text, in fixed words, without patient data
 
 
 def describe(instance: Instance, record: Record, pack: uuid.UUID, sop: tuple[str, str], sha256: str) -> Entry:
@@ -93,6 +95,7 @@ def describe(instance: Instance, record: Record, pack: uuid.UUID, sop: tuple[str
         orientation=tuple(orientation) if orientation else None,
         frames=Frames(layout.encapsulated, layout.frames) if layout else None,
         bulk=instance.bulk,
+        notes=tuple(n for n in instance.notes if n.startswith(KEPT_NOTES)),
     )
 
 
@@ -137,6 +140,8 @@ def _to_json(e: Entry) -> Json:
         item["bulk"] = [[b.path, b.vr, b.offset, b.length] for b in e.bulk]
     if e.conflict:
         item["conflict"] = True
+    if e.notes:
+        item["notes"] = e.notes
     return item
 
 
@@ -150,6 +155,7 @@ def _from_json(item: Json, pack: uuid.UUID) -> Entry:
         frames=Frames.decode(item["frames"]) if "frames" in item else None,
         bulk=tuple(BulkValue(*b) for b in item.get("bulk", ())),
         conflict=item.get("conflict", False),
+        notes=tuple(item.get("notes", ())),
     )  # fmt: skip
 
 

@@ -14,8 +14,15 @@ from storage.blobs import ObjectReader
 from storage.index.tables import facilities, incidents, packs
 from storage.index.visibility import facility_visible
 
-COLUMNS = (incidents.c.id, incidents.c.kind, incidents.c.sop_instance, incidents.c.reason, incidents.c.created_at,
-           facilities.c.code.label("facility"))  # fmt: skip
+COLUMNS = (
+    incidents.c.id,
+    incidents.c.kind,
+    incidents.c.sop_instance,
+    incidents.c.reason,
+    incidents.c.details,
+    incidents.c.created_at,
+    facilities.c.code.label("facility"),
+)
 
 
 def list_incidents(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +30,8 @@ from storage.index import writes
 from storage.index.writes import PackRow
 from storage.packnames import contents_key, metadata_key
 from storage.records import Record
+from storage.repairs import DeviceCharsets, device_charsets, note_repairs
+from storage.routing import Arrival, forward
 
 log = get("indexing")
 
@@ -75,6 +78,11 @@ class Outcome:
     conflicts: int = 0
     quarantined: int = 0
     series: list[int] = field(default_factory=list)
+    repairs: Counter[str] = field(default_factory=Counter)
+
+    def said(self) -> dict[str, Any]:
+        """What the log says of character sets, if there is something to say."""
+        return {"charsets": dict(self.repairs)} if self.repairs else {}
 
 
 class _Race(Exception):
@@ -89,9 +97,10 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
             writes.finish_pack(connection, pack_id, "failed")
             log.error("pack_failed", pack=str(pack_id), tries=pack.tries)
             return Outcome("failed")
+        charsets = device_charsets(connection, pack.facility_id) if pack else DeviceCharsets()
     if pack is None:
         return Outcome("nothing to do")
-    batch = _read(archive, pack)
+    batch = _read(archive, pack, charsets)
     for _ in range(RACES_MAX):
         try:
             with archive.database.begin() as connection:
@@ -106,21 +115,22 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
             continue
         log.info(
             "pack_indexed", pack=str(pack_id), shown=outcome.shown, repeated=outcome.repeated,
-            conflicts=outcome.conflicts, quarantined=outcome.quarantined,
+            conflicts=outcome.conflicts, quarantined=outcome.quarantined, **outcome.said(),
         )  # fmt: skip
         return outcome
     raise OSError(11, "too many races for the same instances")
 
 
-def _read(archive: Archive, pack: PackRow) -> Batch:
+def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
     """At the last try each record is read in a process of its own: those before may have ended with theirs."""
     batch = Batch()
     for record, body in _bodies(archive, pack):
+        charset = charsets.of(record.header.origin)
         try:
             if pack.tries < TRIES_MAX:
-                parsed = _parse(record, body, pack.id)
+                parsed = _parse(record, body, pack.id, charset)
             else:
-                parsed = in_a_fork(RECORD_SECONDS_MAX, _parse, record, body, pack.id)
+                parsed = in_a_fork(RECORD_SECONDS_MAX, _parse, record, body, pack.id, charset)
             batch.parsed.append(parsed)
         except (EncodedError, InvalidUID, TooLarge) as error:
             batch.quarantined.append((record, str(error)))
@@ -141,10 +151,10 @@ def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, bytes]]:
         yield record, reader.read_at(record.body_offset, record.body_length) if fits else b""
 
 
-def _parse(record: Record, body: bytes, pack: uuid.UUID) -> Parsed:
+def _parse(record: Record, body: bytes, pack: uuid.UUID, charset: str | None) -> Parsed:
     if len(body) != record.body_length:
         raise TooLarge(f"an instance of more than {BODY_BYTES_MAX} bytes")
-    instance = read_instance(body)
+    instance = read_instance(body, charset=charset)
     a = instance.attributes
     study_uid = describe.uid(a, "0020000D", "Study Instance UID")
     series_uid = describe.uid(a, "0020000E", "Series Instance UID")
@@ -182,6 +192,8 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
     outcome = Outcome("indexed", quarantined=len(batch.quarantined))
     incidents = [_incident(pack, r, "quarantine", r.header.sop_instance, why) for r, why in batch.quarantined]
     sorter = _Sorter(archive, connection, pack, batch)
+    shown: list[tuple[Record, Entry]] = []
+    arrivals = []
     for key, group in _grouped(batch.parsed):
         patient_pk, study_pk, series_pk = _rows(connection, pack.facility_id, group[0])
         if key[1] and writes.other_patients(connection, pack.facility_id, group[0].study_uid, patient_pk):
@@ -191,14 +203,26 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
         outcome.repeated += len(group) - len(kept)
         if kept:
             incidents += [_conflict(pack, p) for p in kept if p.entry.conflict]
+            shown += [(p.record, p.entry) for p in kept]
             outcome.conflicts += sum(p.entry.conflict for p in kept)
             outcome.shown += _add(archive, connection, pack, study_pk, series_pk, kept)
             outcome.series.append(series_pk)
+            arrivals.append(_arrival(series_pk, kept))
     if not writes.insert_instances(connection, sorter.new_rows):
         raise _Race
+    forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
     writes.add_incidents(connection, incidents)
+    outcome.repairs = note_repairs(connection, pack, shown)
     writes.finish_pack(connection, pack.id, "indexed", len(batch.parsed) + len(batch.quarantined))
     return outcome
+
+
+def _arrival(series_pk: int, kept: list[Parsed]) -> Arrival:
+    """What the rules of forwarding are asked about."""
+    shown = [p for p in kept if not p.entry.conflict]
+    row = describe.series_row(kept[0].attributes, 0, "")
+    origins = frozenset(p.record.header.origin for p in shown)
+    return Arrival(series_pk, len(shown), row["modality"], row["body_part"], origins)
 
 
 def is_poison(error: Exception) -> bool:

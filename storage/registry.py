@@ -1,48 +1,26 @@
-"""Facilities, devices and users: who takes part."""
+"""Facilities and devices: who takes part."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pacs.errors import NotFound, SettingError
+from pacs.errors import Conflict, NotFound, SettingError
 from storage.archive import Archive
+from storage.devices import ROLES, RegisteredDevice, checked
 from storage.index.tables import devices, facilities
 
-ROLES = ("store", "query", "retrieve", "worklist")  # what a device may ask for
+__all__ = ["DEMO_HOSPITALS", "LOCAL", "ROLES", "RegisteredDevice"]
+
 LOCAL = "LOCAL"  # the facility of a fresh embedded start
+NAME_CHARACTERS_MAX = 200
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_-]{0,15}\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredDevice:
-    """A device that may call us: its AE title and the address or network that it calls from."""
-
-    facility: str
-    ae_title: str
-    address: str
-    description: str = ""
-    roles: tuple[str, ...] = ROLES
-    charset: str = ""  # defined terms, as in Specific Character Set, to use instead of what it declares
-    syntaxes: tuple[str, ...] = ()  # transfer syntaxes to agree on, the preferred first
-    certificate: str = ""  # SHA-256 of its client certificate, in hexadecimal digits
-    associations_max: int | None = None
-    emergency: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> RegisteredDevice:
-        lists: dict[str, Any] = {name: tuple(data[name]) for name in ("roles", "syntaxes") if name in data}
-        return RegisteredDevice(**(data | lists))
-
-
 DEMO_HOSPITALS = (
     RegisteredDevice("DEMO-EAST", "DEMO_EAST", "127.0.0.0/8"),
     RegisteredDevice("DEMO-WEST", "DEMO_WEST", "127.0.0.0/8"),
@@ -58,12 +36,16 @@ def add_demo_hospitals(archive: Archive) -> None:
         add_device(archive, hospital)
 
 
-def add_facility(archive: Archive, code: str, name: str) -> None:
-    """Register a facility; an existing one is left as it is. Raises SettingError for an unusable code."""
+def add_facility(archive: Archive, code: str, name: str) -> bool:
+    """Register a facility; an existing one is left as it is. Returns whether it is new; raises SettingError for an
+    unusable code or name."""
     if not _CODE.match(code):
         raise SettingError("a facility code has 1 to 16 of A-Z, 0-9, _ and -")
+    if len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
+        raise SettingError(f"a facility's name is one line of at most {NAME_CHARACTERS_MAX} characters")
     with archive.database.begin() as connection:
-        connection.execute(insert(facilities).values(code=code, name=name or code).on_conflict_do_nothing())
+        row = insert(facilities).values(code=code, name=name or code).on_conflict_do_nothing()
+        return connection.execute(row.returning(facilities.c.id)).first() is not None
 
 
 def list_facilities(archive: Archive) -> list[tuple[str, str]]:
@@ -76,15 +58,8 @@ def list_facilities(archive: Archive) -> list[tuple[str, str]]:
 def add_device(archive: Archive, device: RegisteredDevice) -> None:
     """Register a device, or change what is known of the one with this title and address; raises SettingError, or
     NotFound for its facility."""
-    checked = _checked(device)
     with archive.database.begin() as connection:
-        facility_id = connection.execute(
-            select(facilities.c.id).where(facilities.c.code == device.facility)
-        ).scalar()
-        if facility_id is None:
-            raise NotFound(f"there is no facility {device.facility}: tongying facility add")
-        row = checked.to_json() | {"facility_id": facility_id}
-        row.pop("facility")
+        row = _row(connection, checked(device))
         connection.execute(
             insert(devices)
             .values(row)
@@ -92,34 +67,69 @@ def add_device(archive: Archive, device: RegisteredDevice) -> None:
         )
 
 
-def _checked(device: RegisteredDevice) -> RegisteredDevice:
-    """With its title and address as they are compared; raises SettingError."""
-    try:
-        network = ipaddress.ip_network(device.address, strict=False)
-    except ValueError:
-        raise SettingError(
-            f"{device.address!r} is neither an IP address nor a network such as 10.1.0.0/16"
-        ) from None
-    title = device.ae_title.strip()
-    if not 1 <= len(title) <= 16 or "\\" in title:
-        raise SettingError("an AE title has 1 to 16 characters and no backslash (PS3.5 6.2)")
-    if unknown := set(device.roles) - set(ROLES):
-        raise SettingError(f"a role is one of {', '.join(ROLES)}, not {', '.join(sorted(unknown))}")
-    return replace(device, ae_title=title, address=str(network))
-
-
-def remove_device(archive: Archive, ae_title: str) -> int:
-    """Remove a device by its title; returns how many addresses it had."""
+def new_device(archive: Archive, device: RegisteredDevice) -> RegisteredDevice:
+    """Register a device that is not registered yet; raises Conflict, SettingError, or NotFound for its facility."""
+    device = checked(device)
     with archive.database.begin() as connection:
-        return connection.execute(delete(devices).where(devices.c.ae_title == ae_title)).rowcount
+        row = insert(devices).values(_row(connection, device)).on_conflict_do_nothing()
+        made = connection.execute(row.returning(devices.c.id)).scalar()
+    if made is None:
+        raise _conflict(device)
+    return replace(device, id=made)
+
+
+def change_device(archive: Archive, device_id: int, changes: Mapping[str, Any]) -> RegisteredDevice:
+    """Change the fields named; raises NotFound, Conflict with another one, or SettingError."""
+    with archive.database.begin() as connection:
+        query = _devices().where(devices.c.id == device_id).with_for_update(of=devices)
+        found = connection.execute(query).mappings().one_or_none()
+        if found is None:
+            raise NotFound("there is no such device")
+        device = checked(replace(RegisteredDevice.from_json(dict(found)), **changes))
+        twin = (devices.c.ae_title == device.ae_title, devices.c.address == device.address)
+        if connection.execute(select(devices.c.id).where(*twin, devices.c.id != device_id)).first():
+            raise _conflict(device)
+        row = _row(connection, device)
+        connection.execute(update(devices).where(devices.c.id == device_id).values(row))
+    return device
+
+
+def remove_device(archive: Archive, device_id: int) -> None:
+    """Forget a device; what it sent stays. Raises NotFound."""
+    with archive.database.begin() as connection:
+        if not connection.execute(delete(devices).where(devices.c.id == device_id)).rowcount:
+            raise NotFound("there is no such device")
 
 
 def list_devices(archive: Archive) -> list[RegisteredDevice]:
     """All devices; the narrowest network first, because it decides."""
-    known = [devices.c[field.name] for field in fields(RegisteredDevice) if field.name != "facility"]
-    query = select(facilities.c.code.label("facility"), *known).join(
-        facilities, facilities.c.id == devices.c.facility_id
-    )
     with archive.database.begin() as connection:
-        found = [RegisteredDevice.from_json(dict(row)) for row in connection.execute(query).mappings()]
+        found = [RegisteredDevice.from_json(dict(row)) for row in connection.execute(_devices()).mappings()]
     return sorted(found, key=lambda d: (-ipaddress.ip_network(d.address).prefixlen, d.ae_title, d.address))
+
+
+def find_devices(archive: Archive, ae_title: str, address: str = "") -> list[RegisteredDevice]:
+    """Those with this title and, if one is given, with this address or network."""
+    network = str(ipaddress.ip_network(address, strict=False)) if address else ""
+    return [d for d in list_devices(archive) if d.ae_title == ae_title and network in ("", d.address)]
+
+
+def _devices() -> Any:
+    known = [devices.c[field.name] for field in fields(RegisteredDevice) if field.name != "facility"]
+    code = facilities.c.code.label("facility")
+    return select(code, *known).join(facilities, facilities.c.id == devices.c.facility_id)
+
+
+def _row(connection: Connection, device: RegisteredDevice) -> dict[str, Any]:
+    """As it stands in the table; raises NotFound for its facility."""
+    known = select(facilities.c.id).where(facilities.c.code == device.facility)
+    facility_id = connection.execute(known).scalar() if _CODE.match(device.facility) else None
+    if facility_id is None:
+        raise NotFound(f"there is no facility {device.facility[:16]}: tongying facility add")
+    row = device.to_json() | {"facility_id": facility_id}
+    del row["facility"], row["id"]
+    return row
+
+
+def _conflict(device: RegisteredDevice) -> Conflict:
+    return Conflict(f"{device.ae_title} is registered at {device.address} already")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from sqlalchemy import select
@@ -14,11 +15,11 @@ from pacs.access import Principal
 from pacs.attributes import Level
 from pacs.encoded import inflate_dataset
 from pacs.errors import NotFound
-from pacs.query import Equal, Query, attribute
+from pacs.query import Equal, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
 from storage.contents import Entry, decode_metadata, in_display_order
-from storage.index.locator import Fragment, find_fragments
+from storage.index.locator import Fragment, find_fragments, find_fragments_of
 from storage.index.tables import packs, series_packs
 from storage.packnames import metadata_key
 from storage.search import Found, search
@@ -63,14 +64,39 @@ def locate(archive: Archive, principal: Principal, study_uid: str, series_uid: s
            sop_instance: str = "") -> list[Located]:  # fmt: skip
     """The instances of a study, a series, or one, in display order; raises NotFound."""
     found = fragments(archive, principal, study_uid, series_uid)
-    if sop_instance:
-        located = list(_named(archive, found, sop_instance))
-    else:
-        of_series = groupby(found, key=lambda fragment: fragment.series_pk)
-        located = [one for _, of_one in of_series for one in _in_order(archive, list(of_one))]
+    located = list(_named(archive, found, sop_instance)) if sop_instance else _of_all(archive, found)
     if not located:
         raise NotFound("there is no such instance")
     return located
+
+
+def locate_of(
+    archive: Archive, principal: Principal, series_pk: int, pack_id: uuid.UUID | None = None
+) -> list[Located]:
+    """The instances of a series by its key, or what one pack holds of it, in display order; raises NotFound."""
+    with archive.database.begin() as connection:
+        located = _of_all(archive, find_fragments_of(connection, principal, series_pk, pack_id))
+    if not located:
+        raise NotFound("there is no such series")
+    return located
+
+
+def _of_all(archive: Archive, found: list[Fragment]) -> list[Located]:
+    of_series = groupby(found, key=lambda fragment: fragment.series_pk)
+    return [one for _, of_one in of_series for one in _in_order(archive, list(of_one))]
+
+
+def locate_matches(archive: Archive, query: Query, principal: Principal) -> list[Located]:
+    """The instances of all series that match a query and may be seen; of these the named ones, where it names any."""
+    named = {uid for m in query.matches if m.attribute.keyword == "SOPInstanceUID" for uid in _uids(m)}
+    level = Level.IMAGE if named else Level.SERIES
+    rows = search(archive, replace(query, level=level, rest={}), principal)
+    found = [one for row in rows for one in series_instances(archive, row)]
+    return [one for one in found if one.entry.sop_instance in named] if named else found
+
+
+def _uids(match: Match) -> tuple[str, ...]:
+    return match.any_of if isinstance(match, Equal) else ()
 
 
 def _named(archive: Archive, found: list[Fragment], sop_instance: str) -> Iterator[Located]:

@@ -1,5 +1,6 @@
 """The parsing room: an instance's bytes in, its DICOM JSON and where its pixels are out. No I/O."""
 
+from pacs.encoded.identifier import read_identifier
 from pacs.encoded.instance import read_instance
 from pacs.encoded.model import DEFAULT, BulkValue, EncodedError, Instance, Limits, PixelLayout
 from pacs.encoded.part10 import (
@@ -11,11 +12,13 @@ from pacs.encoded.part10 import (
     read_file_meta,
     read_head,
 )
+from pacs.encoded.write import WRITABLE, write_dataset
 
 __all__ = [
     "DEFAULT",
     "IMPLEMENTATION_CLASS_UID",
     "IMPLEMENTATION_VERSION_NAME",
+    "WRITABLE",
     "BulkValue",
     "EncodedError",
     "Head",
@@ -26,5 +29,7 @@ __all__ = [
     "part10_header",
     "read_file_meta",
     "read_head",
+    "read_identifier",
     "read_instance",
+    "write_dataset",
 ]

@@ -1,4 +1,4 @@
-"""Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1.2): from encoded text to characters."""
+"""Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1.2): from encoded text to characters, and back."""
 
 import re
 from dataclasses import dataclass
@@ -162,3 +162,60 @@ def _designated(raw: bytes, codec: str) -> tuple[str, bool]:
     """A run of 7-bit bytes under a JIS set of two bytes; Python's codecs want its escape sequence."""
     escape = b"\x1b$B" if codec == "iso2022_jp" else b"\x1b$(D"
     return _decode(escape + raw, codec) if raw else ("", True)
+
+
+def encode(text: str, terms: tuple[str, ...], *, is_name: bool = False) -> bytes:
+    """The bytes of a text under these values of Specific Character Set; raises UnicodeEncodeError where it cannot be
+    written without loss. Code extensions are set anew after each delimiter (PS3.5 6.1.2.5.3)."""
+    if text.isascii():
+        return text.encode("ascii")
+    charset = find_charset(terms)
+    if charset is None:
+        raise UnicodeEncodeError("ascii", text, 0, len(text), "an unknown character set")
+    if not charset.extended or (
+        len(terms) == 1 and charset.codec not in (_PLAIN, "jisx0201", "euc-kr", "gb2312")
+    ):
+        return text.encode(charset.codec)
+    delimiters = _DELIMITERS_IN_NAMES if is_name else _DELIMITERS
+    written = b"".join(_with_escapes(piece, terms) for piece in delimiters.split(text))
+    if decode(written, charset, is_name=is_name) != (text, True):
+        raise UnicodeEncodeError("ascii", text, 0, len(text), "not in the character sets")
+    return written
+
+
+_DELIMITERS = re.compile("([\t\n\f\r\\\\])")
+_DELIMITERS_IN_NAMES = re.compile("([\t\n\f\r\\\\^=])")
+
+
+def _with_escapes(piece: str, terms: tuple[str, ...]) -> bytes:
+    """A piece between delimiters, all in the first of the sets that has its characters; raises UnicodeEncodeError."""
+    if piece.isascii():
+        return piece.encode("ascii")
+    for place, term in enumerate(terms):
+        codec = _jis_codec(term) or _codec(term) or _PLAIN
+        try:
+            raw = _half_width(piece) if codec == "jisx0201" else piece.encode(codec)
+        except UnicodeEncodeError:
+            continue
+        if codec.startswith(
+            "iso2022"
+        ):  # it designates, and goes back to ASCII or, where G0 began so, to ISO-IR 14
+            return raw[:-1] + b"J" if _codec(terms[0]) == "jisx0201" else raw
+        return (_ESCAPES[codec] if place else b"") + raw
+    raise UnicodeEncodeError("ascii", piece, 0, len(piece), "not in one of the character sets")
+
+
+def _jis_codec(term: str) -> str:
+    return {"87": "iso2022_jp", "159": "iso2022_jp_2"}.get(_letters(term).rpartition("IR")[2], "")
+
+
+def _half_width(piece: str) -> bytes:
+    """ISO-IR 13: half-width katakana."""
+    raw = piece.translate(_HALF_WIDTH).encode("latin-1")
+    if not all(byte < 0x80 or byte in _KATAKANA for byte in raw):
+        raise UnicodeEncodeError("jisx0201", piece, 0, len(piece), "not half-width katakana")
+    return raw
+
+
+_HALF_WIDTH = {character: code for code, character in _KATAKANA.items()}
+_ESCAPES = {codec: b"\x1b" + sequence for sequence, codec in _TO_G1.items()}

@@ -10,7 +10,7 @@ _TERM_CHARS_MAX = 32
 _EVIDENCE_MAX = 256  # texts of one instance that are looked at, with the bytes of each
 _EVIDENCE_BYTES_MAX = 4 << 10
 _LATIN = Charset("latin-1")
-_NAMES = {"latin-1": "ISO_IR 100", "utf-8": "ISO_IR 192", "gb18030": "GB18030"}
+_NAMES = {"ascii": "ISO_IR 6", "latin-1": "ISO_IR 100", "utf-8": "ISO_IR 192", "gb18030": "GB18030"}
 
 
 def settle_signs(pending: list[PendingSign]) -> None:
@@ -31,9 +31,12 @@ def settle_texts(pending: list[PendingText], override: str | None, notes: Notes)
     """
     groups: dict[tuple[str, ...], list[PendingText]] = {}
     for text in pending:
-        groups.setdefault(_terms(text, override), []).append(text)
+        groups.setdefault(_terms(text), []).append(text)
     for terms, texts in groups.items():
-        charset, repaired = _decide(terms, texts, notes)
+        if override is None:
+            charset, repaired = _decide(terms, texts, notes)
+        else:
+            charset, repaired = _overridden(terms, override, notes)
         for element, vr, raw, tag, _ in texts:
             characters, understood = decode(raw.rstrip(b" \0"), charset, is_name=vr == "PN")
             if not understood and repaired and reads_as_latin(raw):
@@ -45,11 +48,18 @@ def settle_texts(pending: list[PendingText], override: str | None, notes: Notes)
                 element["Value"] = values
 
 
-def _terms(text: PendingText, override: str | None) -> tuple[str, ...]:
-    if override is not None:
-        return tuple(override.split("\\"))
+def _terms(text: PendingText) -> tuple[str, ...]:
     declared = text[4].inherited("00080005") or ()
     return tuple(value[:_TERM_CHARS_MAX] if isinstance(value, str) else "" for value in declared)
+
+
+def _overridden(terms: tuple[str, ...], override: str, notes: Notes) -> tuple[Charset, bool]:
+    """What somebody said who knows the device; it is not doubted. Whether it is another than the declared one."""
+    charset = find_charset(tuple(override.split("\\"))) or _LATIN
+    other = charset != find_charset(terms)
+    if other:
+        notes.add(f"charset:{_label(terms, find_charset(terms))}->{override} (device)")
+    return charset, other
 
 
 def _decide(terms: tuple[str, ...], texts: list[PendingText], notes: Notes) -> tuple[Charset, bool]:
@@ -93,4 +103,4 @@ def _evidence(texts: list[PendingText]) -> list[bytes]:
 def _label(terms: tuple[str, ...], declared: Charset | None) -> str:
     if not any(terms):
         return "undeclared"
-    return "unknown" if declared is None else _NAMES.get(declared.codec, "ISO_IR 6")
+    return "unknown" if declared is None else _NAMES.get(declared.codec, declared.codec)

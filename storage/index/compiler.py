@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, tuple_
 
 from pacs.access import Principal
-from pacs.attributes import Attribute, Level
+from pacs.attributes import Attribute, Level, above
 from pacs.errors import BadQuery
+from pacs.matching import PAIRS
 from pacs.names import fold, query_tokens
 from pacs.query import Between, Equal, Match, Query, Wildcard
 from pacs.uids import uid_hash
@@ -32,6 +33,14 @@ SERIES_COLUMNS = (
     series.c.manufacturer, series.c.instance_count, series.c.frame_count, series.c.has_pixels,
     series.c.derived_count, series.c.derive_tries,
 )  # fmt: skip
+# Of a patient: the newest study that may be seen says who it is; the counts are over those that may be seen.
+PATIENT_COLUMNS = (
+    studies.c.patient_pk, studies.c.patient_id, studies.c.patient_name, studies.c.birth_date, studies.c.sex,
+    patients.c.issuer, studies.c.sort_date, studies.c.id.label("study_pk"),
+    func.count().over(partition_by=studies.c.patient_pk).label("patient_study_count"),
+    func.sum(studies.c.series_count).over(partition_by=studies.c.patient_pk).label("patient_series_count"),
+    func.sum(studies.c.instance_count).over(partition_by=studies.c.patient_pk).label("patient_instance_count"),
+)  # fmt: skip
 NEWEST_FIRST = (studies.c.sort_date.desc(), studies.c.id.desc())
 
 
@@ -41,7 +50,9 @@ def compile_query(query: Query, principal: Principal) -> Select[Any]:
     At the IMAGE level: the series in which matching instances may be.
     """
     statement = _select(query.level).where(visible(principal), _not_empty(query.level))
-    for match in query.matches:
+    matches, periods = _periods(query) if query.combined else (query.matches, [])
+    statement = statement.where(*periods)
+    for match in matches:
         condition = _condition(match, query.level)
         if condition is not None:
             statement = statement.where(condition)
@@ -49,10 +60,16 @@ def compile_query(query: Query, principal: Principal) -> Select[Any]:
         statement = statement.where(_words(query.words))
     if query.after is not None:
         statement = statement.where(_after(query.after))
-    statement = statement.order_by(*NEWEST_FIRST)
-    if query.level is not Level.STUDY:
+    if query.level is Level.PATIENT:
+        newest = (
+            statement.distinct(studies.c.patient_pk).order_by(studies.c.patient_pk, *NEWEST_FIRST).subquery()
+        )
+        statement = select(newest).order_by(newest.c.sort_date.desc(), newest.c.study_pk.desc())
+    else:
+        statement = statement.order_by(*NEWEST_FIRST)
+    if query.level in (Level.SERIES, Level.IMAGE):
         statement = statement.order_by(series.c.number.asc().nulls_last(), series.c.id)
-    if query.level in (Level.STUDY, Level.SERIES):
+    if query.level is not Level.IMAGE:
         statement = statement.limit(query.limit).offset(query.offset)
     return statement
 
@@ -61,6 +78,8 @@ def _select(level: Level) -> Select[Any]:
     base = studies.join(patients, patients.c.id == studies.c.patient_pk).join(
         facilities, facilities.c.id == studies.c.facility_id
     )
+    if level is Level.PATIENT:
+        return select(*PATIENT_COLUMNS).select_from(base)
     if level is Level.STUDY:
         return select(*STUDY_COLUMNS).select_from(base)
     return select(*STUDY_COLUMNS, *SERIES_COLUMNS).select_from(
@@ -70,15 +89,15 @@ def _select(level: Level) -> Select[Any]:
 
 def _not_empty(level: Level) -> ColumnElement[bool]:
     """What a query lists can be retrieved (promise P7): a row without instances is not listed."""
-    return (studies if level is Level.STUDY else series).c.instance_count > 0
+    return (series if level in (Level.SERIES, Level.IMAGE) else studies).c.instance_count > 0
 
 
 def _condition(match: Match, level: Level) -> ColumnElement[bool] | None:
     of = match.attribute
-    if of.level is Level.SERIES and level is Level.STUDY:
-        raise BadQuery(f"{of.keyword} cannot be matched at the study level")
+    if of.level not in above(level):
+        raise BadQuery(f"{of.keyword} cannot be matched at the {level.lower()} level")
     if of.level is Level.IMAGE:
-        return _instance_condition(match) if level is Level.IMAGE else _refuse(of)
+        return _instance_condition(match)
     if of.keyword == "PatientName":
         return _name(match)
     if of.keyword == "ModalitiesInStudy":
@@ -91,10 +110,6 @@ def _condition(match: Match, level: Level) -> ColumnElement[bool] | None:
     if of.vr in ("IS", "US"):
         return column.in_([_number(of, v) for v in match.any_of])
     return column.in_(match.any_of)
-
-
-def _refuse(of: Attribute) -> ColumnElement[bool]:
-    raise BadQuery(f"{of.keyword} can be matched at the instance level only")
 
 
 def _column(of: Attribute) -> ColumnElement[Any]:
@@ -113,6 +128,30 @@ def _between(column: ColumnElement[Any], match: Between) -> ColumnElement[bool]:
     if match.high is not None:
         ends.append(column <= match.high)
     return and_(*ends)
+
+
+def _periods(query: Query) -> tuple[list[Match], list[ColumnElement[bool]]]:
+    """Ranges of dates with ranges of times as one period each, and the other matches."""
+    ranges = {m.attribute.tag: m for m in query.matches if isinstance(m, Between) and _is_range(m)}
+    pairs = [
+        (ranges[day], ranges[clock]) for day, clock in PAIRS.items() if day in ranges and clock in ranges
+    ]
+    conditions: list[ColumnElement[bool]] = []
+    for days, times in pairs:
+        moment = _column(days.attribute) + _column(times.attribute)
+        low, high = (datetime.combine(d, t) if d else None for d, t in _ends(days, times))
+        period = _between(moment, Between(days.attribute, low, high))
+        conditions += [moment.is_not(None), period]
+    used = {id(match) for pair in pairs for match in pair}
+    return [m for m in query.matches if id(m) not in used], conditions
+
+
+def _ends(days: Between, times: Between) -> list[tuple[Any, Any]]:
+    return [(days.low, times.low or time.min), (days.high, times.high or time.max)]
+
+
+def _is_range(match: Between) -> bool:
+    return match.low != match.high or match.low is None
 
 
 def _number(of: Attribute, text: str) -> int:

@@ -188,7 +188,7 @@ incidents = Table(
     "incidents", metadata,
     identity(),
     owner(),
-    Column("kind", Text, nullable=False),  # conflict, quarantine, patient
+    Column("kind", Text, nullable=False),  # conflict, quarantine, patient, charset
     Column("pack_id", Uuid, ForeignKey("packs.id"), nullable=False),
     Column("record_offset", BigInteger, nullable=False),
     Column("sop_instance", Text, nullable=False),

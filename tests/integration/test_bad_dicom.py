@@ -500,10 +500,10 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, fault: str, poison: Made) -> None:
         is_it = attributes["00100020"]["Value"] == ["POISON"]
         return found | {"description": "a\0b"} if is_it else found
 
-    def parse(body: bytes) -> Any:
+    def parse(body: bytes, **options: Any) -> Any:
         if poison.instance.encode() in body:
             raise ZeroDivisionError
-        return real_parse(body)
+        return real_parse(body, **options)
 
     if fault.startswith("a value"):
         monkeypatch.setattr(describe, "series_row", row)

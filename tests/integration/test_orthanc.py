@@ -19,7 +19,7 @@ from storage import edges
 from storage.archive import Archive
 from storage.edges import Edge, Status
 from tests.support.dicom import dataset_sha256, parts_of
-from tests.support.orthanc import USER, EdgeProcess, OrthancServer, inside, listed
+from tests.support.orthanc import USER, Exchange, OrthancServer, inside, listed
 from tests.support.pdu import CT, EXPLICIT, Made, made
 from tests.support.server import Server, eventually
 from tests.support.studies import ct_study
@@ -84,14 +84,12 @@ def region(workspace: Path) -> Iterator[Region]:
 
 
 @pytest.fixture
-def follower(region: Region, tmp_path: Path) -> Iterator[EdgeProcess]:
-    """The process that follows, started."""
-    process = EdgeProcess(region.server, tmp_path / "edges.log").start()
-    yield process
-    process.stop()
-    log = process.log.read_text()
-    assert "Traceback" not in log, log[-5000:]
-    assert "orthanc_step_failed" not in log, log[-5000:]
+def exchange(region: Region) -> Iterator[Exchange]:
+    """The process that follows, and what it says during a test."""
+    watched = Exchange(region.server)
+    yield watched
+    assert "orthanc_step_failed" not in watched.log(), watched.log()[-5000:]
+    assert "job_failed" not in watched.log(), watched.log()[-5000:]
 
 
 @contextlib.contextmanager
@@ -136,7 +134,7 @@ def study_again(one: Made, patient_id: str, pixels: bytes | None) -> Made:
 
 
 def test_what_is_stored_there_is_here_within_seconds(
-    region: Region, follower: EdgeProcess, hospital: OrthancServer
+    region: Region, exchange: Exchange, hospital: OrthancServer
 ) -> None:
     said = region.server.run(
         "orthanc",
@@ -161,9 +159,7 @@ def test_what_is_stored_there_is_here_within_seconds(
     assert listed(region.server, "H")[:4] == ["H", "LOCAL", hospital.url, "following"]
 
 
-def test_200_instances_are_pulled_whole(
-    region: Region, follower: EdgeProcess, hospital: OrthancServer
-) -> None:
+def test_200_instances_are_pulled_whole(region: Region, exchange: Exchange, hospital: OrthancServer) -> None:
     studies = [study_of(50, patient_id=f"P{n}") for n in range(4)]
     for study in studies:
         hospital.store(files_of(study))
@@ -175,28 +171,25 @@ def test_200_instances_are_pulled_whole(
     assert region.compared(each_instance=True) == [(50, 50, 0)] * 4
 
 
-def test_killed_in_between_it_completes(region: Region, hospital: OrthancServer, tmp_path: Path) -> None:
+def test_killed_in_between_it_completes(region: Region, exchange: Exchange, hospital: OrthancServer) -> None:
     study = study_of(1500)
     hospital.store(files_of(study))
     region.register(hospital.edge("H"))
     pulled = []
-    for number in range(3):
-        process = EdgeProcess(region.server, tmp_path / f"killed-{number}.log").start()
+    for _ in range(3):
         before = region.status().progress.pulled
         eventually(lambda b=before: region.status().progress.pulled > b, SECONDS, "some came")  # type: ignore[misc]
-        process.kill()
+        exchange.kill()
         pulled.append(region.status().progress.pulled)
     assert 0 < pulled[0] < pulled[1] < pulled[2] < len(study), "it was killed under way"
-    process = EdgeProcess(region.server, tmp_path / "last.log").start()
     region.arrived(study)
     region.followed()
-    process.stop()
     settled(region.server)
     assert region.compared(each_instance=True) == [(len(study), len(study), 0)]
     assert incidents(region.server, "conflict") == {}
 
 
-def test_away_restarted_and_slow(region: Region, follower: EdgeProcess, hospital: OrthancServer) -> None:
+def test_away_restarted_and_slow(region: Region, exchange: Exchange, hospital: OrthancServer) -> None:
     region.register(hospital.edge("H"))
     first, second, third = study_of(3), study_of(3), study_of(3)
     hospital.store(files_of(first))
@@ -212,11 +205,11 @@ def test_away_restarted_and_slow(region: Region, follower: EdgeProcess, hospital
     time.sleep(5)
     hospital.service.process.send_signal(signal.SIGCONT)
     region.arrived(third)
-    states = [line["state"] for line in follower.said("orthanc_state")]
+    states = [line["state"] for line in exchange.said("orthanc_state") if line["edge"] == "H"]
     assert states == ["following", "away", "following"], "each change of state is told once"
 
 
-def test_its_database_is_replaced(region: Region, follower: EdgeProcess, hospital: OrthancServer) -> None:
+def test_its_database_is_replaced(region: Region, exchange: Exchange, hospital: OrthancServer) -> None:
     """By an empty one; and then, while we look away, by one whose log is longer than ours was."""
     region.register(hospital.edge("H"))
     first, second, third = study_of(5), study_of(2), study_of(20)
@@ -227,35 +220,35 @@ def test_its_database_is_replaced(region: Region, follower: EdgeProcess, hospita
     hospital.start()
     hospital.store(files_of(second))
     region.arrived(second)
-    follower.stop()
+    exchange.pause()
     hospital.stop()
     hospital.empty()
     hospital.start()
     hospital.store(files_of(third))
-    follower.start()
+    exchange.kill()
     region.arrived(third)
     region.arrived(first)  # ours stay
-    assert follower.said("orthanc_replaced") != []
+    assert exchange.said("orthanc_replaced") != []
 
 
-def test_its_change_log_is_emptied(region: Region, follower: EdgeProcess, hospital: OrthancServer) -> None:
+def test_its_change_log_is_emptied(region: Region, exchange: Exchange, hospital: OrthancServer) -> None:
     """While we look away, after more was stored."""
     region.register(hospital.edge("H"))
     first, second, third = study_of(2), study_of(4), study_of(3)
     hospital.store(files_of(first))
     region.arrived(first)
     region.followed()
-    follower.stop()
+    exchange.pause()
     hospital.store(files_of(second))
     hospital.client.delete("changes").raise_for_status()
     hospital.store(files_of(third))
-    follower.start()
+    exchange.kill()
     region.arrived(second)
     region.arrived(third)
 
 
 def test_what_is_deleted_there_costs_nothing(
-    region: Region, follower: EdgeProcess, hospital: OrthancServer
+    region: Region, exchange: Exchange, hospital: OrthancServer
 ) -> None:
     """Deletions take entries out of the change log; that is no reason to compare everything, nor to delete here."""
     region.register(hospital.edge("H"))
@@ -268,12 +261,12 @@ def test_what_is_deleted_there_costs_nothing(
     hospital.store(files_of(third))
     region.arrived(third)
     region.arrived(second)
-    assert follower.said("orthanc_log_emptied") == []
-    assert follower.said("orthanc_replaced") == []
+    assert exchange.said("orthanc_log_emptied") == []
+    assert exchange.said("orthanc_replaced") == []
 
 
 def test_a_wrong_password_is_one_clear_line(
-    region: Region, follower: EdgeProcess, hospital: OrthancServer, tmp_path: Path
+    region: Region, exchange: Exchange, hospital: OrthancServer, tmp_path: Path
 ) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not-the-password")
@@ -284,19 +277,17 @@ def test_a_wrong_password_is_one_clear_line(
     eventually(lambda: region.status().state == "refused", SECONDS, "it is told")
     assert "password is not accepted" in listed(region.server, "H")[-1]
     time.sleep(4)  # it is tried again meanwhile
-    assert [line["state"] for line in follower.said("orthanc_state")] == ["refused"]
+    assert [line["state"] for line in exchange.said("orthanc_state")] == ["refused"]
     study = study_of(2)
     hospital.store(files_of(study))
     region.register(hospital.edge("H"))
     region.arrived(study)
-    log = follower.log.read_text()
+    log = exchange.log()
     assert "not-the-password" not in log
     assert "密" not in log
 
 
-def test_push_of_a_study(
-    region: Region, follower: EdgeProcess, hospital: OrthancServer, tmp_path: Path
-) -> None:
+def test_push_of_a_study(region: Region, exchange: Exchange, hospital: OrthancServer, tmp_path: Path) -> None:
     study = ct_study(tmp_path / "ct", slices=14, name="张^三")
     region.server.run("import", str(tmp_path / "ct"))
     eventually(lambda: len(sop_uids(region.server, study.uid)) == 14, SECONDS, "it is imported")
@@ -317,7 +308,7 @@ def test_push_of_a_study(
     assert region.status().progress.pulled == 0, "what we pushed is not pulled"
 
 
-def test_a_large_instance_both_ways(region: Region, follower: EdgeProcess, hospital: OrthancServer) -> None:
+def test_a_large_instance_both_ways(region: Region, exchange: Exchange, hospital: OrthancServer) -> None:
     """40 MB: it is pulled into a segment of its own, and read from the object store while it is pushed."""
     one = made(patient_id="LARGE", pixels=bytes(range(256)) * (40 * 4096))
     hospital.store([part10(one)])
@@ -330,9 +321,7 @@ def test_a_large_instance_both_ways(region: Region, follower: EdgeProcess, hospi
     assert list(map(dataset_sha256, hospital.files(one.study).values())) == [dataset_sha256(part10(one))]
 
 
-def test_instances_that_differ_under_the_same_uid(
-    region: Region, follower: EdgeProcess, tmp_path: Path
-) -> None:
+def test_instances_that_differ_under_the_same_uid(region: Region, exchange: Exchange, tmp_path: Path) -> None:
     """Overwritten there, or under two patients: all are kept, one is shown, an operator sees the conflict."""
     with orthanc_at(tmp_path, region, "H", overwrite=True) as hospital:
         region.register(hospital.edge("H"))
@@ -352,7 +341,7 @@ def test_instances_that_differ_under_the_same_uid(
 
 
 def test_one_bad_instance_does_not_stop_the_rest(
-    region: Region, follower: EdgeProcess, hospital: OrthancServer
+    region: Region, exchange: Exchange, hospital: OrthancServer
 ) -> None:
     """Its file is gone from the Orthanc's disk."""
     study = study_of(10)
@@ -370,7 +359,7 @@ def test_one_bad_instance_does_not_stop_the_rest(
     assert "there 10\there 9\t1 missing" in said.stdout
 
 
-def test_edges_of_two_facilities_are_apart(region: Region, follower: EdgeProcess, tmp_path: Path) -> None:
+def test_edges_of_two_facilities_are_apart(region: Region, exchange: Exchange, tmp_path: Path) -> None:
     """The same UIDs at both: each facility has its own, complete; neither can be given the other's."""
     with orthanc_at(tmp_path, region, "E") as east, orthanc_at(tmp_path, region, "W") as west:
         shared, own = study_of(3, patient_id="BOTH"), study_of(2, patient_id="WEST-ONLY")

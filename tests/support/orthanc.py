@@ -1,10 +1,9 @@
-"""A hospital's Orthanc as Debian ships it, on free ports, and the process of ours that follows it."""
+"""A hospital's Orthanc as Debian ships it, on free ports, and the process of a server that follows it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +16,11 @@ from deploy import supervisor
 from pacs.settings import from_environment
 from storage.archive import Archive
 from storage.edges import Edge
-from tests.support.server import Server, free_port
+from tests.support.server import Server, eventually, free_port
 from tests.support.services import Service, answers
+from tests.support.watch import part
 
+EXCHANGE = "dicom_node.exchange"
 USER, PASSWORD = "tongying", "an edge's own pässword 密"
 
 
@@ -116,29 +117,27 @@ def listed(archive: Server, name: str) -> list[str]:
     return next((line.split("\t") for line in lines if line.startswith(name + "\t")), [])
 
 
-@dataclass
-class EdgeProcess:
-    """The process that follows the Orthancs of an archive, apart, so that it can be killed."""
+class Exchange:
+    """The process of a server that follows the Orthancs: stopped for a while, killed, and what it logs meanwhile."""
 
-    archive: Server
-    log: Path
+    def __init__(self, archive: Server) -> None:
+        self._archive, self._from = archive, archive.log.stat().st_size
 
-    def __post_init__(self) -> None:
-        command = [sys.executable, "-m", "tests.support.edge_process"]
-        self.service = Service("edges", command, self.log, lambda: True, self.archive.environment())
-
-    def start(self) -> EdgeProcess:
-        self.service.start()
-        return self
-
-    def stop(self) -> None:
-        self.service.stop()
+    def pause(self) -> None:
+        """It does nothing any more, until it is killed."""
+        part(self._archive, EXCHANGE).suspend()
 
     def kill(self) -> None:
-        self.service.kill()
+        """As a power cut does; the server starts it again."""
+        process = part(self._archive, EXCHANGE)
+        process.kill()
+        eventually(lambda: not process.is_running(), 10, "it is dead")
+
+    def log(self) -> str:
+        """What the server logged since this object was made."""
+        return self._archive.log.read_bytes()[self._from :].decode(errors="replace")
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """Its log's lines of one event."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        found = [json.loads(line) for line in lines if line.startswith("{")]
-        return [line for line in found if line["event"] == event]
+        """The log's lines of one event."""
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]

@@ -62,15 +62,21 @@ def associate_body(
     called: str = "TONGYING",
     calling: str = "BYHAND",
     pdu_length: int = 16384,
+    more: bytes = b"",
 ) -> bytes:
-    """The variable part of an A-ASSOCIATE-RQ; contexts have the IDs 1, 3, 5 …"""
+    """The variable part of an A-ASSOCIATE-RQ; contexts have the IDs 1, 3, 5 …; `more` are items of user information."""
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16).encode(), calling.ljust(16).encode())
     body += item(0x10, APPLICATION_CONTEXT.encode())
     for number, (abstract, syntaxes) in enumerate(contexts):
         parts = item(0x30, abstract.encode()) + b"".join(item(0x40, s.encode()) for s in syntaxes)
         body += item(0x20, struct.pack(">B3x", 2 * number + 1) + parts)
-    user = item(0x51, struct.pack(">I", pdu_length)) + item(0x52, b"1.2.3.4")
+    user = item(0x51, struct.pack(">I", pdu_length)) + item(0x52, b"1.2.3.4") + more
     return body + item(0x50, user)
+
+
+def role_selection(sop_class: str, *, scu: bool = False, scp: bool = False) -> bytes:
+    """An SCP/SCU Role Selection item (PS3.7 D.3.3.4.1)."""
+    return item(0x54, struct.pack(">H", len(sop_class)) + sop_class.encode() + bytes([scu, scp]))
 
 
 def element(number: int, value: bytes) -> bytes:
@@ -118,6 +124,18 @@ def read_elements(data: bytes) -> dict[int, bytes]:
     return found
 
 
+def results(accepted: Pdu) -> dict[int, tuple[int, str]]:
+    """Of an A-ASSOCIATE-AC: presentation context ID → its result and its transfer syntax (PS3.8 9.3.3.2)."""
+    found, offset = {}, 68
+    while offset < len(accepted.body):
+        kind, length = struct.unpack_from(">BxH", accepted.body, offset)
+        value = accepted.body[offset + 4 : offset + 4 + length]
+        if kind == 0x21:
+            found[value[0]] = (value[2], value[8:].decode())
+        offset += 4 + length
+    return found
+
+
 class Peer:
     """A connection to the node."""
 
@@ -128,9 +146,12 @@ class Peer:
     def send(self, *data: bytes) -> None:
         self.socket.sendall(b"".join(data))
 
-    def associate(self, contexts: Sequence[Context] = DEFAULT_CONTEXTS, *, called: str = "TONGYING") -> Pdu:
+    def associate(
+        self, contexts: Sequence[Context] = DEFAULT_CONTEXTS, *, called: str = "TONGYING", calling: str = "BYHAND",
+        more: bytes = b"",
+    ) -> Pdu:  # fmt: skip
         """Ask for an association and give the answer."""
-        self.send(pdu(ASSOCIATE_RQ, associate_body(contexts, called=called)))
+        self.send(pdu(ASSOCIATE_RQ, associate_body(contexts, called=called, calling=calling, more=more)))
         answer = self.read()
         assert answer is not None, "no answer to the A-ASSOCIATE-RQ"
         return answer

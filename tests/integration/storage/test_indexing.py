@@ -140,10 +140,10 @@ def test_what_kills_its_reader_is_quarantined_alone(
 ) -> None:
     """A defect of a decoder, say: the first tries end with the worker, the last reads each in a process of its own."""
 
-    def read(body: bytes) -> Instance:
+    def read(body: bytes, *, charset: str | None = None) -> Instance:
         if b"DEADLY" in body:
             os.kill(os.getpid(), signal.SIGKILL)
-        return read_instance(body)
+        return read_instance(body, charset=charset)
 
     monkeypatch.setattr("storage.indexing.read_instance", read)
     pack = packed(

@@ -136,7 +136,15 @@ def test_utf8_declared_but_gb18030() -> None:
 
 def test_a_device_known_to_declare_wrongly() -> None:
     raw = "Żółć".encode("iso8859-2")
-    assert _name(_read(raw, charset=b"ISO_IR 100", override="ISO_IR 101")) == "Żółć"
+    instance = _read(raw, charset=b"ISO_IR 100", override="ISO_IR 101")
+    assert (_name(instance), instance.notes) == ("Żółć", ("charset:ISO_IR 100->ISO_IR 101 (device)",))
+
+
+def test_what_is_known_of_a_device_is_not_doubted() -> None:
+    """张 alone is ÕÅ in Latin-1: a device that is known to write Latin-1 is never taken for a Chinese one."""
+    raw = "张三".encode("gb18030")
+    assert _name(_read(raw, override="ISO_IR 100")) == raw.decode("latin-1")
+    assert _read(raw, charset=b"GB18030", override="GB18030").notes == ()
 
 
 def test_bytes_that_are_nothing() -> None:

@@ -1,0 +1,203 @@
+"""`tongying facility` and `tongying device`: who takes part, and what each device may do."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from deploy.console import console, opened, tables
+from pacs.errors import NotFound, SettingError
+from storage import registry
+from storage.archive import Archive
+from storage.registry import LOCAL, ROLES, RegisteredDevice
+
+facility_app = typer.Typer(no_args_is_help=True, help="Hospitals and clinics.")
+device_app = typer.Typer(no_args_is_help=True, help="Modalities and other systems that may call the node.")
+CERTIFICATE_BYTES_MAX = 1024 * 1024
+
+Address = Annotated[str, typer.Argument(help="An IP address, or a network such as 10.1.0.0/16.")]
+Of = Annotated[
+    str, typer.Option("--address", help="Which one, if the title is registered at several addresses.")
+]
+Description = Annotated[str | None, typer.Option(help="What it is and where it stands, for people.")]
+Roles = Annotated[
+    list[str] | None,
+    typer.Option("--role", help=f"What it may ask for: {', '.join(ROLES)}. Repeat for several. [all]"),
+]
+Charset = Annotated[
+    str | None,
+    typer.Option(
+        help="Character set to use whatever it declares, as GB18030 or '\\ISO 2022 IR 149'; '' for none."
+    ),
+]
+Syntaxes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--syntax", help="Transfer syntax to agree on, UID or keyword, the preferred first; '' for none."
+    ),
+]
+Certificate = Annotated[
+    str | None,
+    typer.Option(
+        help="Client certificate that it must show: a PEM file, or a SHA-256 fingerprint; '' for none."
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option("--associations-max", help="Associations at once; 0 for no limit of its own.")
+]
+Emergency = Annotated[bool | None, typer.Option("--emergency/--no-emergency", help="Its images go first.")]
+
+
+@facility_app.command("add")
+def facility_add(code: str, name: Annotated[str, typer.Argument()] = "") -> None:
+    """Register a facility: a short code, and its name."""
+    with opened() as archive:
+        registry.add_facility(archive, code, name)
+
+
+@facility_app.command("list")
+def facility_list() -> None:
+    """All facilities."""
+    with opened() as archive:
+        for code, name in registry.list_facilities(archive):
+            console.print(f"{code}\t{name}", markup=False)
+
+
+@device_app.command("add")
+def device_add(
+    ae_title: str,
+    address: Address,
+    facility: Annotated[str, typer.Option(help="The facility that owns what it sends.")] = LOCAL,
+    description: Description = None,
+    roles: Roles = None,
+    charset: Charset = None,
+    syntaxes: Syntaxes = None,
+    certificate: Certificate = None,
+    associations_max: Limit = None,
+    emergency: Emergency = None,
+) -> None:
+    """Let a device call the node; one that is known under this title and address is registered anew."""
+    given = _given(description, roles, charset, syntaxes, certificate, associations_max, emergency)
+    with opened() as archive:
+        registry.add_device(archive, RegisteredDevice(facility, ae_title, address, **given))
+
+
+@device_app.command("change")
+def device_change(
+    ae_title: str,
+    of: Of = "",
+    new_title: Annotated[str | None, typer.Option(help="Its new AE title.")] = None,
+    new_address: Annotated[str | None, typer.Option(help="Its new address or network.")] = None,
+    facility: Annotated[
+        str | None, typer.Option(help="The facility that owns what it sends from now on.")
+    ] = None,
+    description: Description = None,
+    roles: Roles = None,
+    charset: Charset = None,
+    syntaxes: Syntaxes = None,
+    certificate: Certificate = None,
+    associations_max: Limit = None,
+    emergency: Emergency = None,
+) -> None:
+    """Change what is given, and leave the rest as it is. The node knows it within five seconds."""
+    changes = _given(description, roles, charset, syntaxes, certificate, associations_max, emergency)
+    names = {"ae_title": new_title, "address": new_address, "facility": facility}
+    changes |= {name: value for name, value in names.items() if value is not None}
+    with opened() as archive:
+        registry.change_device(archive, _one(archive, ae_title, of).id, changes)
+
+
+@device_app.command("remove")
+def device_remove(ae_title: str, of: Of = "") -> None:
+    """Forget a device, at all its addresses or at one; its studies stay."""
+    with opened() as archive:
+        for device in _some(archive, ae_title, of):
+            registry.remove_device(archive, device.id)
+
+
+@device_app.command("list")
+def device_list() -> None:
+    """All devices."""
+    with opened() as archive:
+        devices = registry.list_devices(archive)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("AE title", "address", "facility", "roles", "more", "description"):
+        table.add_column(heading, overflow="fold")
+    for d in sorted(devices, key=lambda d: (d.facility, d.ae_title, d.address)):
+        table.add_row(d.ae_title, d.address, d.facility, " ".join(d.roles) or "none", _more(d), d.description)
+    tables.print(table, markup=False)
+
+
+def _more(device: RegisteredDevice) -> str:
+    """What is not as it is for most."""
+    said = {
+        "character set": device.charset,
+        "syntaxes": " ".join(device.syntaxes),
+        "certificate": device.certificate and f"{device.certificate[:12]}…",
+        "associations": str(device.associations_max or ""),
+        "emergency": "yes" if device.emergency else "",
+    }
+    return ", ".join(f"{name}: {value}" for name, value in said.items() if value)
+
+
+def _given(
+    description: str | None, roles: list[str] | None, charset: str | None, syntaxes: list[str] | None,
+    certificate: str | None, associations_max: int | None, emergency: bool | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The fields that options were given for. '' and 0 take back what was set."""
+    given: dict[str, Any] = {
+        "description": description,
+        "roles": None if roles is None else _several(roles),
+        "charset": charset,
+        "syntaxes": None if syntaxes is None else _several(syntaxes),
+        "certificate": None if certificate is None else _fingerprint(certificate),
+        "emergency": emergency,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return given if associations_max is None else given | {"associations_max": associations_max or None}
+
+
+def _several(written: list[str]) -> tuple[str, ...]:
+    """Repeated, or parted by commas."""
+    return tuple(part for one in written for part in one.replace(",", " ").split())
+
+
+def _fingerprint(given: str) -> str:
+    """SHA-256 of the certificate in a PEM file; what is no file is taken for the fingerprint itself."""
+    path = Path(given)
+    if not given or len(given) > 255 or not path.is_file():
+        return given
+    if path.stat().st_size > CERTIFICATE_BYTES_MAX:
+        raise SettingError(f"{given} is no PEM certificate")
+    text = path.read_text(encoding="ascii", errors="replace")
+    begin, end = text.find("-----BEGIN CERTIFICATE-----"), text.find("-----END CERTIFICATE-----")
+    try:
+        encoded = ssl.PEM_cert_to_DER_cert(text[begin : end + len("-----END CERTIFICATE-----")])
+    except ValueError:
+        raise SettingError(f"{given} is no PEM certificate") from None
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def _one(archive: Archive, ae_title: str, address: str) -> RegisteredDevice:
+    found = _some(archive, ae_title, address)
+    if len(found) > 1:
+        places = ", ".join(d.address for d in found)
+        raise SettingError(f"{ae_title} is registered at {places}: choose with --address")
+    return found[0]
+
+
+def _some(archive: Archive, ae_title: str, address: str) -> list[RegisteredDevice]:
+    try:
+        found = registry.find_devices(archive, ae_title, address)
+    except ValueError:
+        raise SettingError(
+            f"{address!r} is neither an IP address nor a network such as 10.1.0.0/16"
+        ) from None
+    if not found:
+        raise NotFound(f"there is no device {ae_title}{' at ' + address if address else ''}")
+    return found

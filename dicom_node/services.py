@@ -1,0 +1,107 @@
+"""Which DIMSE service answers which request: one table, from which negotiation and the conformance statement derive.
+
+A handler has the association, on whose thread it runs, and the message; it answers by `association.respond`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dicom_node import commands, find, performed, retrieve, worklist
+from dicom_node.commands import Message, Status
+from dicom_node.syntaxes import VERIFICATION
+from pacs.errors import OutOfResources
+from pacs.logs import get
+from storage.database import Unavailable
+
+if TYPE_CHECKING:
+    from dicom_node.association import NodeAssociation
+
+log = get("services")
+AWAY: tuple[type[Exception], ...] = (OutOfResources, OSError, *Unavailable)
+Handler = Callable[["NodeAssociation", Message], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A SOP class that we serve as SCP, the operations of it, and the role that a device needs for it."""
+
+    sop_class: str
+    name: str
+    role: str
+    operations: dict[int, Handler]
+
+
+def _echo(association: NodeAssociation, message: Message) -> None:
+    association.respond(message, Status.SUCCESS)
+
+
+SERVICES = {
+    service.sop_class: service
+    for service in (
+        Service(VERIFICATION, "Verification", "", {commands.C_ECHO_RQ: _echo}),
+        *(
+            Service(
+                uid,
+                f"{model.name} Query/Retrieve Information Model - FIND",
+                "query",
+                {commands.C_FIND_RQ: find.serve},
+            )
+            for uid, model in find.MODELS.items()
+        ),
+        *(
+            Service(
+                uid,
+                f"{model.name} Query/Retrieve Information Model - GET",
+                "retrieve",
+                {commands.C_GET_RQ: retrieve.get_instances},
+            )
+            for uid, model in retrieve.GET_MODELS.items()
+        ),
+        *(
+            Service(
+                uid,
+                f"{model.name} Query/Retrieve Information Model - MOVE",
+                "retrieve",
+                {commands.C_MOVE_RQ: retrieve.move},
+            )
+            for uid, model in retrieve.MOVE_MODELS.items()
+        ),
+        Service(
+            worklist.MODALITY_WORKLIST,
+            "Modality Worklist Information Model - FIND",
+            "worklist",
+            {commands.C_FIND_RQ: worklist.serve},
+        ),
+        Service(
+            performed.MPPS,
+            "Modality Performed Procedure Step",
+            "worklist",
+            {commands.N_CREATE_RQ: performed.create, commands.N_SET_RQ: performed.change},
+        ),
+    )
+}
+
+
+def serve(association: NodeAssociation, message: Message) -> None:
+    """Serve one request; whatever goes wrong, the peer gets an answer."""
+    service = SERVICES.get(message.abstract_syntax)
+    handler = service.operations.get(message.field) if service else None
+    if handler is None:
+        log.warning("operation_refused", peer=association.peer, field=f"{message.field:04X}")
+        association.respond(message, Status.UNRECOGNISED_OPERATION)
+        return
+    try:
+        handler(association, message)
+    except AWAY as error:
+        log.warning("service_unavailable", field=f"{message.field:04X}", error=type(error).__name__)
+        association.respond(
+            message, Status.OUT_OF_RESOURCES, comment="the archive cannot answer now: try again"
+        )
+    except Exception as error:
+        log.error("service_failed", field=f"{message.field:04X}", exc_info=error)
+        association.respond(
+            message, Status.PROCESSING_FAILURE, comment="an error within the archive; see its log"
+        )

@@ -1,0 +1,153 @@
+"""Answers to queries in the DICOM JSON model (PS3.18 F.2): rows of the index, and metadata where more is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, time
+from typing import Any
+
+from pacs.access import Principal
+from pacs.attributes import BY_TAG, Attribute, Level, above, at
+from pacs.identifier import needs_metadata
+from pacs.matching import Test, matcher
+from pacs.names import pn_json
+from pacs.query import Query
+from pacs.values import Json, da_text, integer, text, tm_text
+from storage.archive import Archive
+from storage.index.locator import find_specimens
+from storage.search import Found, candidate_series, metadata_lines, search
+
+ROWS_MAX = 10_000  # of one answer above the instance level
+SCANNED_MAX = 2000  # rows whose metadata one query reads
+INSTANCES_MAX = 5000  # of one answer at the instance level
+BATCH = 100
+AVAILABLE: Json = {"00080056": {"vr": "CS", "Value": ["ONLINE"]}}
+# Columns whose names differ in the joined row.
+_NAMES = {
+    (Level.STUDY, "description"): "study_description",
+    (Level.STUDY, "instance_count"): "study_instance_count",
+    (Level.SERIES, "description"): "series_description",
+}
+_RELATED = {
+    "00201200": "patient_study_count", "00201202": "patient_series_count", "00201204": "patient_instance_count",
+}  # fmt: skip
+
+
+class Answers:
+    """What a query finds, one DICOM JSON data set each, with all that is known at its level. Iterate once; after that
+    `more` tells whether there would have been more than one answer may hold."""
+
+    def __init__(self, archive: Archive, query: Query, principal: Principal, *, deep: bool = False) -> None:
+        self._archive, self._query, self._principal = archive, query, principal
+        self._test: Test | None = matcher(query.rest) if query.rest else None
+        self._deep = deep or needs_metadata(query.rest, query.level)
+        self.more = False
+
+    def __iter__(self) -> Iterator[Json]:
+        return self._instances() if self._query.level is Level.IMAGE else self._rows()
+
+    def _rows(self) -> Iterator[Json]:
+        level = self._query.level
+        limit = SCANNED_MAX if self._deep else ROWS_MAX
+        found = search(
+            self._archive, _bounded(self._query, limit, tested=self._test is not None), self._principal
+        )
+        self.more = len(found) > limit
+        answers = self._filtered(found[:limit], level)
+        yield from _page(self._query, answers) if self._test else answers
+
+    def _filtered(self, rows: list[Found], level: Level) -> Iterator[Json]:
+        for some in (rows[n : n + BATCH] for n in range(0, len(rows), BATCH)):
+            known = self._specimens(some, level) if self._deep else {}
+            for row in some:
+                answer = known.get(key_of(row, level), {}) | row_attributes(row, level)
+                if self._test is None or self._test(answer):
+                    yield dict(sorted(answer.items()))
+
+    def _specimens(self, rows: list[Found], level: Level) -> dict[int, Json]:
+        """What one instance of each says of its patient, study and series."""
+        keys = [key_of(row, level) for row in rows]
+        with self._archive.database.begin() as connection:
+            places = find_specimens(connection, self._principal, level, keys)
+        wanted = {a.tag for a in at(*above(level)) if not a.computed}
+        found = {}
+        for key, series_pk, pack_id in places:
+            line = self._archive.shelf.lines(self._archive.objects, series_pk, pack_id)[0]
+            found[key] = {tag: e for tag, e in json.loads(line).items() if tag in wanted}
+        return found
+
+    def _instances(self) -> Iterator[Json]:
+        series, self.more = candidate_series(self._archive, self._query, self._principal)
+        found = (a for a in self._each(series) if self._test is None or self._test(a))
+        limit = self._query.limit if self._query.limit is not None else INSTANCES_MAX + 1
+        for number, answer in enumerate(_page(self._query, found, min(limit, INSTANCES_MAX + 1)), 1):
+            if number > INSTANCES_MAX:
+                self.more = True
+                return
+            yield answer
+
+    def _each(self, series: list[Found]) -> Iterator[Json]:
+        for row, lines in metadata_lines(self._archive, series):
+            told = {tag: e for tag, e in row_attributes(row, Level.SERIES).items() if _is_told(tag)}
+            for attributes in sorted(map(json.loads, lines), key=_instance_number):
+                yield attributes | told
+
+
+def _is_told(tag: str) -> bool:
+    """Whether the archive knows it better than an instance: counts, availability."""
+    return tag in AVAILABLE or BY_TAG[tag].computed
+
+
+def _bounded(query: Query, limit: int, *, tested: bool) -> Query:
+    """One row more than may be given, so that it is known whether there is one; all candidates where a test follows."""
+    asked = None if tested else query.limit
+    bound = limit + 1 if asked is None else min(asked, limit + 1)
+    return Query(query.level, query.matches, combined=query.combined, words=query.words, limit=bound,
+                 offset=0 if tested else query.offset, after=query.after)  # fmt: skip
+
+
+def _page(query: Query, found: Iterator[Json], limit: int | None = None) -> Iterator[Json]:
+    """The part of the answer that is asked for."""
+    end = limit if limit is not None else query.limit
+    for number, answer in enumerate(found):
+        if end is not None and number >= query.offset + end:
+            return
+        if number >= query.offset:
+            yield answer
+
+
+def key_of(row: Found, level: Level) -> int:
+    """The row's key in the table of its level."""
+    names = {Level.PATIENT: "patient_pk", Level.STUDY: "study_pk", Level.SERIES: "series_pk"}
+    return int(getattr(row, names[level]))
+
+
+def row_attributes(row: Found, level: Level) -> Json:
+    """What a row tells: the columns of its level and of those above it."""
+    answer: Json = {}
+    for attribute in at(*above(level)):
+        if attribute.column is not None:
+            name = _NAMES.get((attribute.level, attribute.column), attribute.column)
+            answer[attribute.tag] = _element(attribute, getattr(row, name))
+    if level is Level.PATIENT:
+        answer |= {tag: {"vr": "IS", "Value": [int(getattr(row, name))]} for tag, name in _RELATED.items()}
+    return answer | AVAILABLE
+
+
+def _element(attribute: Attribute, value: Any) -> Json:
+    many = value if isinstance(value, list) else [value]
+    encoded = [_value(attribute, v) for v in many if v is not None and v != ""]
+    return {"vr": attribute.vr, "Value": encoded} if encoded else {"vr": attribute.vr}
+
+
+def _value(attribute: Attribute, value: Any) -> Any:
+    if isinstance(value, time):
+        return tm_text(value)
+    if isinstance(value, date):
+        return da_text(value)
+    return pn_json(value) if attribute.vr == "PN" else value
+
+
+def _instance_number(attributes: Json) -> tuple[int, str]:
+    return integer(attributes, "00200013") or 0, text(attributes, "00080018")

@@ -1,0 +1,159 @@
+"""Devices and facilities for administrators: who may call the DICOM node, and for what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from pacs.access import Principal, Role, may_see
+from pacs.errors import Conflict, Forbidden, NotFound
+from storage import registry
+from storage.archive import Archive
+from storage.devices import ASSOCIATIONS_MAX, DESCRIPTION_CHARACTERS_MAX
+from storage.registry import RegisteredDevice
+from viewer_api.auth import TheArchive, Who
+
+router = APIRouter(prefix="/api", tags=["devices"])
+DeviceRole = Literal["store", "query", "retrieve", "worklist"]
+
+
+def administrator(who: Who) -> Principal:
+    """Only administrators come here; raises Forbidden for others."""
+    if who.role is not Role.ADMINISTRATOR:
+        raise Forbidden("only administrators may do this")
+    return who
+
+
+Administrator = Annotated[Principal, Depends(administrator)]
+
+
+class Facility(BaseModel):
+    """A hospital or clinic."""
+
+    model_config = ConfigDict(extra="forbid")
+    code: str = Field(max_length=16, description="1 to 16 of A-Z, 0-9, _ and -")
+    name: str = Field(default="", max_length=registry.NAME_CHARACTERS_MAX)
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    description: str = Field(default="", max_length=DESCRIPTION_CHARACTERS_MAX)
+    roles: list[DeviceRole] = Field(
+        default=["store", "query", "retrieve", "worklist"],
+        max_length=4,
+        description="What it may ask for; none: it is refused",
+    )
+    charset: str = Field(
+        default="", max_length=200, description="Defined terms to use instead of those that it declares"
+    )
+    syntaxes: list[str] = Field(
+        default=[],
+        max_length=32,
+        description="Transfer syntaxes to agree on, UIDs or keywords, the preferred first",
+    )
+    certificate: str = Field(
+        default="",
+        max_length=200,
+        description="SHA-256 fingerprint of the client certificate that it must show",
+    )
+    associations_max: int | None = Field(default=None, ge=1, le=ASSOCIATIONS_MAX, description="At once")
+    emergency: bool = Field(default=False, description="Its images go first")
+
+
+class NewDevice(_Options):
+    """A device to be registered."""
+
+    facility: str = Field(max_length=16)
+    ae_title: str = Field(max_length=64)
+    address: str = Field(max_length=64, description="An IP address, or a network such as 10.1.0.0/16")
+
+
+class DeviceChange(_Options):
+    """The fields to change; those that are not given stay."""
+
+    facility: str = Field(default="", max_length=16)
+    ae_title: str = Field(default="", max_length=64)
+    address: str = Field(default="", max_length=64)
+
+
+class Device(NewDevice):
+    """A registered device."""
+
+    id: int
+
+
+class Devices(BaseModel):
+    devices: list[Device]
+
+
+class Facilities(BaseModel):
+    facilities: list[Facility]
+
+
+@router.get("/facilities")
+def facilities(who: Administrator, archive: TheArchive) -> Facilities:
+    """The facilities that the administrator looks after."""
+    known = registry.list_facilities(archive)
+    return Facilities(facilities=[Facility(code=c, name=n) for c, n in known if may_see(who, c)])
+
+
+@router.post("/facilities", status_code=201)
+def add_facility(new: Facility, who: Administrator, archive: TheArchive) -> Facility:
+    """Register a facility; only the region's own administrators may."""
+    if who.facility is not None:
+        raise Forbidden("only the region's administrators may do this")
+    if not registry.add_facility(archive, new.code, new.name):
+        raise Conflict(f"there is a facility {new.code} already")
+    return Facility(code=new.code, name=new.name or new.code)
+
+
+@router.get("/devices")
+def devices(who: Administrator, archive: TheArchive) -> Devices:
+    """The devices of the facilities that the administrator looks after."""
+    found = sorted(registry.list_devices(archive), key=lambda d: (d.facility, d.ae_title, d.address))
+    return Devices(devices=[_shown(d) for d in found if may_see(who, d.facility)])
+
+
+@router.post("/devices", status_code=201)
+def add_device(new: NewDevice, who: Administrator, archive: TheArchive) -> Device:
+    """Let a device call the node; it knows it within five seconds."""
+    _check_facility(who, new.facility)
+    return _shown(registry.new_device(archive, RegisteredDevice.from_json(new.model_dump())))
+
+
+@router.patch("/devices/{device_id}")
+def change_device(device_id: int, change: DeviceChange, who: Administrator, archive: TheArchive) -> Device:
+    """Change the fields given."""
+    _check_device(archive, who, device_id)
+    fields: dict[str, Any] = change.model_dump(exclude_unset=True)
+    if "facility" in fields:
+        _check_facility(who, fields["facility"])
+    fields |= {name: tuple(fields[name]) for name in ("roles", "syntaxes") if name in fields}
+    return _shown(registry.change_device(archive, device_id, fields))
+
+
+@router.delete("/devices/{device_id}", status_code=204)
+def remove_device(device_id: int, who: Administrator, archive: TheArchive) -> Response:
+    """Forget a device; its studies stay."""
+    _check_device(archive, who, device_id)
+    registry.remove_device(archive, device_id)
+    return Response(status_code=204)
+
+
+def _check_facility(who: Principal, code: str) -> None:
+    if not may_see(who, code):
+        raise NotFound(f"there is no facility {code}")
+
+
+def _check_device(archive: Archive, who: Principal, device_id: int) -> None:
+    """A device of another's facility answers as one that does not exist."""
+    known = {d.id for d in registry.list_devices(archive) if may_see(who, d.facility)}
+    if device_id not in known:
+        raise NotFound("there is no such device")
+
+
+def _shown(device: RegisteredDevice) -> Device:
+    return Device.model_validate(device.to_json())
