@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from dicom_node.hl7_listener import Hl7Orders
 from dicom_node.orthanc import OrthancEdges
 from dicom_node.sender import Sender
 from pacs import logs
@@ -48,6 +49,7 @@ class Closing(Protocol):
 JOBS: list[Callable[[Archive], Job]] = [
     Sender,
     OrthancEdges,
+    Hl7Orders,
 ]
 
 
