@@ -58,7 +58,9 @@ def over_limit(
 
 def admit(association: NodeAssociation, calling: str, called: str) -> RegisteredDevice | Refusal:
     """Who calls, counted as one of its associations; or why it is refused."""
-    verdict = association.gate.admit(peer=association.peer, calling=calling, called=called)
+    verdict = association.gate.admit(
+        peer=association.peer, calling=calling, called=called, certificate=association.certificate
+    )
     if verdict.device is None:
         return forbidden(verdict.diagnostic, verdict.reason)
     if not verdict.device.roles:

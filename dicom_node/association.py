@@ -18,6 +18,7 @@ from dicom_node.gate import Gate
 from dicom_node.roles import NodeAcse
 from dicom_node.services import SERVICES, serve
 from dicom_node.store import StoreScp
+from dicom_node.tls import HandshakeFailed, TlsConnection
 from dicom_node.upper_layer import NodeUpperLayer
 from pacs.access import Principal, Role
 from pacs.logs import get
@@ -71,6 +72,7 @@ class NodeAssociation(Association):
         self.settings: Settings = acceptor.settings
         self.peer = peer
         self.admitted = False  # the gate has let it in
+        self.certificate = ""  # SHA-256 of the one that the peer showed
         self.device: RegisteredDevice | None = None  # who calls, once the gate has let it in
         self._acceptor = acceptor
         self.archive = acceptor.archive
@@ -95,6 +97,18 @@ class NodeAssociation(Association):
         self.bind(evt.EVT_REQUESTED, self._admit)
         self.bind(evt.EVT_SOP_EXTENDED, self._agree)
         self.name = f"AcceptorThread@{peer}"
+
+    def run_reactor(self) -> None:
+        connection = self.dul.socket.socket if self.dul.socket is not None else None
+        if isinstance(connection, TlsConnection):  # here, where it holds up nobody else
+            try:
+                self.certificate = connection.shake_hands()
+            except HandshakeFailed as error:
+                log.warning("tls_failed", peer=self.peer, reason=str(error))
+                self.dul.over()
+                connection.close()
+                return
+        super().run_reactor()
 
     def _agree(self, event: Any) -> dict[Any, bytes]:
         """SOP Class Extended Negotiation of the query models (PS3.4 C.5.1.1, byte by byte): relational queries always;

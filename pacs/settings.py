@@ -25,6 +25,12 @@ class Settings:
     http_port: int = 8080
     dicom_host: str = "0.0.0.0"  # noqa: S104  modalities are other machines; the gate refuses the unregistered
     dicom_port: int = 11112
+    dicom_tls_port: int = 2762  # open where there is a certificate
+    dicom_tls_certificate: str = ""  # PEM file, ours and those of the CAs between
+    dicom_tls_key: str = ""  # PEM file; empty: it is in the certificate's
+    dicom_tls_client_ca: str = (
+        ""  # PEM file of CAs, or of devices' own certificates; empty: none are asked for
+    )
     ae_title: str = "TONGYING"
     node_name: str = "node-0"
 
@@ -106,7 +112,7 @@ def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object
 
 
 def _checked(settings: Settings) -> Settings:
-    for name in ("http_port", "dicom_port"):
+    for name in ("http_port", "dicom_port", "dicom_tls_port"):
         if not 0 < getattr(settings, name) < 65536:
             raise SettingError(f"{_variable(name)} must be a port from 1 to 65535")
     if not 1 <= len(settings.ae_title) <= 16 or "\\" in settings.ae_title:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from dicom_node.admission import LOCAL_LIMIT, PRESENTATION, TRANSIENT, over_limit
-from dicom_node.contexts import EXPLICIT, IMPLICIT, choose
+from dicom_node.contexts import choose
 from dicom_node.roles import RETRIEVE, STORE, denied, role_of
-from dicom_node.services import SERVICES, VERIFICATION
+from dicom_node.services import SERVICES
+from dicom_node.syntaxes import EXPLICIT, IMPLICIT, VERIFICATION
 from storage.devices import ROLES, RegisteredDevice
 
 QUERY = "query"
