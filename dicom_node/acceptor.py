@@ -17,6 +17,7 @@ from dicom_node import tls
 from dicom_node.admission import Refusal, over_limit
 from dicom_node.association import NodeAssociation
 from dicom_node.gate import Gate
+from dicom_node.identity import Users
 from dicom_node.upper_layer import set_patience
 from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
@@ -48,6 +49,7 @@ class Acceptor:
 
     def __init__(self, archive: Archive, gate: Gate, spool: Spool) -> None:
         self.archive, self.gate, self.spool = archive, gate, spool
+        self.users = Users(archive)
         self.settings = settings = archive.settings
         self.ae = AE(settings.ae_title)
         self.ae.maximum_associations = 1_000_000  # ours is the limit that counts

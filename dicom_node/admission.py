@@ -65,4 +65,10 @@ def admit(association: NodeAssociation, calling: str, called: str) -> Registered
         return forbidden(verdict.diagnostic, verdict.reason)
     if not verdict.device.roles:
         return forbidden(NO_REASON, "the device has no role: tongying device change")
+    user = association.users.check(
+        association.requestor.user_identity, association.peer, verdict.device.facility
+    )
+    if isinstance(user, Refusal):
+        return user
+    association.user = user
     return association.count_as(verdict.device) or verdict.device

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from dicom_node import commands, contexts, roles
-from dicom_node.admission import Refusal, admit
+from dicom_node.admission import CONGESTION, PRESENTATION, TRANSIENT, Refusal, admit
 from dicom_node.commands import Message
 from dicom_node.gate import Gate
+from dicom_node.identity import Users
 from dicom_node.roles import NodeAcse
 from dicom_node.services import SERVICES, serve
 from dicom_node.store import StoreScp
@@ -77,6 +79,7 @@ class NodeAssociation(Association):
         self._acceptor = acceptor
         self.archive = acceptor.archive
         self.principal: Principal | None = None  # who calls, once the gate has let it in
+        self.user: Principal | None = None  # who sits there, if it is told and checked
         self.calling = ""
         self.charset = ""  # of the device, where it is known to declare wrongly
         self.extended: dict[str, bytes] = {}  # SOP Class Extended Negotiation: what was agreed on
@@ -194,7 +197,11 @@ class NodeAssociation(Association):
         request = self.requestor.primitive
         assert request is not None, "EVT_REQUESTED follows an A-ASSOCIATE-RQ"
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
-        device = admit(self, calling, called)
+        try:
+            device = admit(self, calling, called)
+        except Exception as error:  # pynetdicom would go on as if nothing were wrong
+            log.error("admission_failed", peer=self.peer, exc_info=error)
+            device = Refusal(TRANSIENT, PRESENTATION, CONGESTION, "an error of ours; see the log")
         if isinstance(device, Refusal):
             log.warning(
                 "association_rejected", calling=calling, called=called, peer=self.peer, reason=device.reason
@@ -218,7 +225,21 @@ class NodeAssociation(Association):
         if self.acse.denied:
             log.warning("contexts_rejected", calling=calling, peer=self.peer, reason="the device has no role for them",
                         syntaxes=sorted(self.acse.denied)[:DENIED_LOGGED_MAX])  # fmt: skip
-        log.info("association_accepted", calling=calling, peer=self.peer, facility=device.facility)
+        self._confirm_user()
+        log.info("association_accepted", calling=calling, peer=self.peer, facility=device.facility,
+                 user=self.user.name if self.user else "")  # fmt: skip
+
+    def _confirm_user(self) -> None:
+        """The positive response, if it is asked for; to a name, a passcode or a JWT it is empty (PS3.7 D.3.3.7.2)."""
+        asked = self.requestor.user_identity
+        if self.user is not None and asked is not None and asked.positive_response_requested:
+            confirmed = UserIdentityNegotiation()
+            confirmed.server_response = b""
+            self.acceptor.add_negotiation_item(confirmed)
+
+    @property
+    def users(self) -> Users:
+        return self._acceptor.users
 
     @property
     def gate(self) -> Gate:

@@ -31,6 +31,9 @@ class Settings:
     dicom_tls_client_ca: str = (
         ""  # PEM file of CAs, or of devices' own certificates; empty: none are asked for
     )
+    dicom_identity: str = (
+        "optional"  # or "required": each association brings a user's name and passcode, or a token
+    )
     ae_title: str = "TONGYING"
     node_name: str = "node-0"
 
@@ -117,6 +120,8 @@ def _checked(settings: Settings) -> Settings:
             raise SettingError(f"{_variable(name)} must be a port from 1 to 65535")
     if not 1 <= len(settings.ae_title) <= 16 or "\\" in settings.ae_title:
         raise SettingError("TONGYING_AE_TITLE must have 1 to 16 characters and no backslash (PS3.5 6.2, AE)")
+    if settings.dicom_identity not in ("optional", "required"):
+        raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
     if settings.pdu_bytes_max < 4096:
