@@ -20,7 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )  # fmt: skip
 
-from deploy import supervisor
+from deploy import cli_exchange, supervisor
 from deploy.cli_registry import device_app, facility_app
 from deploy.console import complaints, console, opened
 from pacs import logs
@@ -37,6 +37,7 @@ user_app = typer.Typer(no_args_is_help=True, help="Who may sign in.")
 app.add_typer(facility_app, name="facility")
 app.add_typer(device_app, name="device")
 app.add_typer(user_app, name="user")
+cli_exchange.register(app)
 FAILURES_SHOWN = 50
 
 

@@ -51,6 +51,7 @@ def commands(settings: Settings) -> list[Part]:
         Part("node", [python, "-m", "dicom_node"]),
         *(Part(name, worker_command(f"{name}-{os.getpid()}")) for name in names),
         Part("clock", clock_command()),
+        Part("exchange", [python, "-m", "dicom_node.exchange"]),
         Part("api", [python, "-m", "viewer_api"]),
     ]
 

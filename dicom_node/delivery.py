@@ -20,7 +20,7 @@ from typing import Protocol
 from pydicom.uid import UID
 
 from dicom_node.requestor import CONTEXTS_MAX, Answer, Context
-from dicom_node.syntaxes import EXPLICIT, IMPLICIT
+from dicom_node.syntaxes import EXPLICIT, IMPLICIT, VERIFICATION
 from pacs.encoded import read_head
 from pacs.errors import CannotRender, ObjectMissing
 from pacs.transcode import can_decode, to_explicit_little, to_implicit_little
@@ -80,7 +80,7 @@ def plan(located: Iterable[Located], allowed: Collection[str] = ()) -> list[Part
     For each SOP class: each transfer syntax that its instances have in a context of its own, so that the receiver
     cannot choose another one; and one with Explicit and Implicit VR Little Endian, if they can be transcoded.
     `allowed`: if given, these transfer syntaxes alone are proposed, beside those two. Instances of no possible
-    context (no SOP class) are in the parts all the same, so that `deliver` tells of them.
+    context (no SOP class) are in the parts all the same, so that `deliver` tells of them; every part has a context.
     """
     kinds: dict[str, dict[str, list[Located]]] = {}
     for one in located:
@@ -96,6 +96,9 @@ def plan(located: Iterable[Located], allowed: Collection[str] = ()) -> list[Part
                 parts.append(Part())
             parts[-1].contexts.extend(contexts)
             parts[-1].located.extend(one for syntax in chunk for one in by_syntax[syntax])
+    for part in parts:
+        if not part.contexts:
+            part.contexts.append(Context(VERIFICATION, (IMPLICIT,)))
     return [part for part in parts if part.located]
 
 

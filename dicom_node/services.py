@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicom_node import commands, find, retrieve
+from dicom_node import commands, find, performed, retrieve, worklist
 from dicom_node.commands import Message, Status
 from dicom_node.syntaxes import VERIFICATION
 from pacs.errors import OutOfResources
@@ -68,6 +68,18 @@ SERVICES = {
                 {commands.C_MOVE_RQ: retrieve.move},
             )
             for uid, model in retrieve.MOVE_MODELS.items()
+        ),
+        Service(
+            worklist.MODALITY_WORKLIST,
+            "Modality Worklist Information Model - FIND",
+            "worklist",
+            {commands.C_FIND_RQ: worklist.serve},
+        ),
+        Service(
+            performed.MPPS,
+            "Modality Performed Procedure Step",
+            "worklist",
+            {commands.N_CREATE_RQ: performed.create, commands.N_SET_RQ: performed.change},
         ),
     )
 }

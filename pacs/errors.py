@@ -25,6 +25,22 @@ class BadQuery(TongyingError):
     """A query that cannot be understood."""
 
 
+class BadAttributes(TongyingError):
+    """Attributes that cannot be taken: one is missing, or has no usable value; the text says which."""
+
+
+class MissingAttribute(BadAttributes):
+    """An attribute that must be there is not, or has no value."""
+
+
+class AlreadyExists(TongyingError):
+    """There is one under this identifier already."""
+
+
+class Final(TongyingError):
+    """It has come to its end, and cannot be changed any more."""
+
+
 class NotFound(TongyingError):
     """It does not exist, or the caller may not know that it does."""
 

@@ -21,7 +21,7 @@ def query_of(identifier: Json, level: Level, *, combined: bool = False, strict: 
         if tag in CONTROLS or tag in TOLD:
             continue
         known = _at_level(BY_TAG.get(tag), level)
-        if known is not None and known.column is not None:
+        if known is not None and known.column is not None and _in_sql(known):
             found, several = _match(known, texts(element))
             matches += [found] if found is not None else []
             rest |= {tag: element} if several else {}
@@ -35,8 +35,13 @@ def query_of(identifier: Json, level: Level, *, combined: bool = False, strict: 
     return Query(level, tuple(matches), rest=rest, combined=combined)
 
 
+def _in_sql(attribute: Attribute) -> bool:
+    """Names are compared without case and accents, for which the index has words of the patient's name alone."""
+    return attribute.vr != "PN" or attribute.keyword == "PatientName"
+
+
 def needs_metadata(identifier: Json, level: Level) -> bool:
-    """Whether something is asked for at this level that the index does not hold."""
+    """Whether something is asked for, or matched, at this level that the index does not hold."""
     asked = (_at_level(BY_TAG.get(tag), level) for tag in identifier)
     return any(a is not None and a.column is None and not a.computed for a in asked)
 

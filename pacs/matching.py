@@ -66,8 +66,8 @@ def _project(identifier: Json, dataset: Json, depth: int) -> Json:
 
 
 def _project_sequence(item: Json, found: Json, depth: int) -> Json:
-    wanted = _all_of(_tests(item, depth + 1))
-    items = [_project(item, i, depth + 1) for i in _items(found) if wanted(i)]
+    fits = _all_of(_tests(item, depth + 1))
+    items = [_project(item, i, depth + 1) for i in _items(found) if fits(i)]
     return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
 
 
@@ -89,13 +89,13 @@ def _tests(identifier: Json, depth: int) -> list[Test]:
             tests += _sequence(tag, asked, depth)
         elif vr == "DT":
             tests += _date_time(_attribute(tag, vr), texts(asked))
-        elif wanted := _wanted(tag, vr, asked):
-            tests.append(_value(tag, vr, wanted))
+        elif any_of := wanted(tag, vr, asked):
+            tests.append(_value(tag, vr, any_of))
     return tests
 
 
 def _vr(tag: str, asked: Json, dataset: Json) -> str:
-    declared = asked.get("vr") or dataset.get(tag, {}).get("vr")
+    declared = BY_TAG[tag].vr if tag in BY_TAG else asked.get("vr") or dataset.get(tag, {}).get("vr")
     if declared and declared != "UN":
         return str(declared)
     return (public_vr(int(tag, 16)) if re.fullmatch("[0-9A-Fa-f]{8}", tag) else None) or "UN"
@@ -123,8 +123,8 @@ def _sequence(tag: str, asked: Json, depth: int) -> list[Test]:
     tests = _tests(item, depth + 1) if item else []
     if not tests:
         return []
-    wanted = _all_of(tests)
-    return [lambda dataset: any(wanted(i) for i in _items(dataset.get(tag, {})))]
+    fits = _all_of(tests)
+    return [lambda dataset: any(fits(i) for i in _items(dataset.get(tag, {})))]
 
 
 # --- Values ---------------------------------------------------------------------------------------------------------
@@ -133,13 +133,13 @@ def _sequence(tag: str, asked: Json, depth: int) -> list[Test]:
 def texts(element: Json) -> list[str]:
     """The values as text, without padding; empty ones are none."""
     found = element.get("Value")
-    written = [pn_text(v).replace("\0", "").strip() for v in (found if isinstance(found, list) else [])
-             if v is not None]  # fmt: skip
+    present = [v for v in (found if isinstance(found, list) else []) if v is not None]
+    written = [(pn_text(v) if isinstance(v, dict) else str(v)).replace("\0", "").strip() for v in present]
     return [t for t in written if t]
 
 
-def _wanted(tag: str, vr: str, asked: Json) -> list[Match]:
-    """Any of these; none for universal matching."""
+def wanted(tag: str, vr: str, asked: Json) -> list[Match]:
+    """What the element of an identifier asks for: any of these; none for universal matching. Not for SQ and DT."""
     of = _attribute(tag, vr)
     values = ["\\".join(texts(asked))] if vr == "UI" else texts(asked)
     found = [match(of, text) for text in values]
@@ -150,24 +150,24 @@ def _attribute(tag: str, vr: str) -> Attribute:
     return BY_TAG.get(tag) or Attribute(tag, f"({tag[:4]},{tag[4:]})", vr, Level.IMAGE)
 
 
-def _value(tag: str, vr: str, wanted: list[Match]) -> Test:
-    tests = [_one(vr, m) for m in wanted]
+def _value(tag: str, vr: str, any_of: list[Match]) -> Test:
+    tests = [_one(vr, m) for m in any_of]
     return lambda dataset: any(test(v) for v in texts(dataset.get(tag, {})) for test in tests)
 
 
-def _one(vr: str, wanted: Match) -> Callable[[str], bool]:
-    if isinstance(wanted, Between):
+def _one(vr: str, asked: Match) -> Callable[[str], bool]:
+    if isinstance(asked, Between):
         read: Callable[[str], Any] = da if vr == "DA" else tm
-        return lambda text: _within(read(text), wanted.low, wanted.high)
+        return lambda text: _within(read(text), asked.low, asked.high)
     if vr == "PN":
-        return _name([wanted.pattern] if isinstance(wanted, Wildcard) else list(wanted.any_of))
-    if isinstance(wanted, Wildcard):
-        pattern = _pattern(wanted.pattern.lower())
+        return _name([asked.pattern] if isinstance(asked, Wildcard) else list(asked.any_of))
+    if isinstance(asked, Wildcard):
+        pattern = _pattern(asked.pattern.lower())
         return lambda text: pattern.match(text.lower()) is not None
     if vr in NUMBERS:
-        numbers = {_number(wanted.attribute, v) for v in wanted.any_of}
+        numbers = {_number(asked.attribute, v) for v in asked.any_of}
         return lambda text: _is_number(text) and float(text) in numbers
-    return lambda text: text in wanted.any_of
+    return lambda text: text in asked.any_of
 
 
 def _within(value: Any, low: Any, high: Any) -> bool:
@@ -215,7 +215,7 @@ def _periods(identifier: Json) -> dict[str, Between]:
     """Dates and times of pairs that are both ranges; to be matched together, not each for itself."""
     found: dict[str, Between] = {}
     for day, clock in PAIRS.items():
-        asked = [_wanted(tag, vr, identifier.get(tag, {})) for tag, vr in ((day, "DA"), (clock, "TM"))]
+        asked = [wanted(tag, vr, identifier.get(tag, {})) for tag, vr in ((day, "DA"), (clock, "TM"))]
         if all(
             len(a) == 1 and "-" in texts(identifier[t])[0] for a, t in zip(asked, (day, clock), strict=True)
         ):
@@ -242,10 +242,10 @@ def _period(day: str, clock: str, days: Between, clocks: Between) -> Test:
 def _date_time(of: Attribute, values: list[str]) -> list[Test]:
     if not values or any(set(v) == {"*"} for v in values):
         return []
-    wanted = [moments.read_range(of.keyword, t) for t in values]
+    ranges = [moments.read_range(of.keyword, t) for t in values]
 
     def test(dataset: Json) -> bool:
         found = [m for m in map(moments.read, texts(dataset.get(of.tag, {}))) if m]
-        return any(m.within(low, high) for m in found for low, high in wanted)
+        return any(m.within(low, high) for m in found for low, high in ranges)
 
     return [test]

@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W_]+")
 def pn_text(value: object) -> str:
     """A PN value of DICOM JSON (PS3.18 F.2.2) as DICOM writes it: groups parted by `=`, none at the end."""
     if not isinstance(value, dict):
-        return str(value or "")
+        return "" if value is None else str(value)
     groups = [str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")]
     return "=".join(groups).rstrip("=")
 

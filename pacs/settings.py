@@ -36,6 +36,8 @@ class Settings:
     )
     ae_title: str = "TONGYING"
     node_name: str = "node-0"
+    hl7_host: str = "0.0.0.0"  # noqa: S104  as above
+    hl7_port: int = 0  # orders over MLLP; 0: none are taken
 
     database_url: str = ""  # empty: the embedded PostgreSQL under `data`
     broker_url: str = ""  # empty: messages as files under `data`
@@ -118,6 +120,8 @@ def _checked(settings: Settings) -> Settings:
     for name in ("http_port", "dicom_port", "dicom_tls_port"):
         if not 0 < getattr(settings, name) < 65536:
             raise SettingError(f"{_variable(name)} must be a port from 1 to 65535")
+    if not 0 <= settings.hl7_port < 65536:
+        raise SettingError("TONGYING_HL7_PORT must be a port from 1 to 65535, or 0 for none")
     if not 1 <= len(settings.ae_title) <= 16 or "\\" in settings.ae_title:
         raise SettingError("TONGYING_AE_TITLE must have 1 to 16 characters and no backslash (PS3.5 6.2, AE)")
     if settings.dicom_identity not in ("optional", "required"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 
 from pydicom._uid_dict import UID_dictionary
 
@@ -45,3 +46,8 @@ def is_uid(text: str, length_max: int = 64) -> bool:
 def uid_hash(uid: str) -> int:
     """64 bits of a UID as a signed integer, for the narrow instance row. Equal hashes are checked by UID."""
     return int.from_bytes(hashlib.blake2b(uid.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def new_uid() -> str:
+    """A UID from a random UUID (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"

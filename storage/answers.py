@@ -9,6 +9,7 @@ from typing import Any
 
 from pacs.access import Principal
 from pacs.attributes import BY_TAG, Attribute, Level, above, at
+from pacs.identifier import needs_metadata
 from pacs.matching import Test, matcher
 from pacs.names import pn_json
 from pacs.query import Query
@@ -40,7 +41,7 @@ class Answers:
     def __init__(self, archive: Archive, query: Query, principal: Principal, *, deep: bool = False) -> None:
         self._archive, self._query, self._principal = archive, query, principal
         self._test: Test | None = matcher(query.rest) if query.rest else None
-        self._deep = deep or self._test is not None
+        self._deep = deep or needs_metadata(query.rest, query.level)
         self.more = False
 
     def __iter__(self) -> Iterator[Json]:

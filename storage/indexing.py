@@ -31,6 +31,7 @@ from storage.index.writes import PackRow
 from storage.packnames import contents_key, metadata_key
 from storage.records import Record
 from storage.repairs import DeviceCharsets, device_charsets, note_repairs
+from storage.routing import Arrival, forward
 
 log = get("indexing")
 
@@ -192,6 +193,7 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
     incidents = [_incident(pack, r, "quarantine", r.header.sop_instance, why) for r, why in batch.quarantined]
     sorter = _Sorter(archive, connection, pack, batch)
     shown: list[tuple[Record, Entry]] = []
+    arrivals = []
     for key, group in _grouped(batch.parsed):
         patient_pk, study_pk, series_pk = _rows(connection, pack.facility_id, group[0])
         if key[1] and writes.other_patients(connection, pack.facility_id, group[0].study_uid, patient_pk):
@@ -205,12 +207,22 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
             outcome.conflicts += sum(p.entry.conflict for p in kept)
             outcome.shown += _add(archive, connection, pack, study_pk, series_pk, kept)
             outcome.series.append(series_pk)
+            arrivals.append(_arrival(series_pk, kept))
     if not writes.insert_instances(connection, sorter.new_rows):
         raise _Race
+    forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
     writes.add_incidents(connection, incidents)
     outcome.repairs = note_repairs(connection, pack, shown)
     writes.finish_pack(connection, pack.id, "indexed", len(batch.parsed) + len(batch.quarantined))
     return outcome
+
+
+def _arrival(series_pk: int, kept: list[Parsed]) -> Arrival:
+    """What the rules of forwarding are asked about."""
+    shown = [p for p in kept if not p.entry.conflict]
+    row = describe.series_row(kept[0].attributes, 0, "")
+    origins = frozenset(p.record.header.origin for p in shown)
+    return Arrival(series_pk, len(shown), row["modality"], row["body_part"], origins)
 
 
 def is_poison(error: Exception) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -18,7 +19,7 @@ from pacs.query import Equal, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
 from storage.contents import Entry, decode_metadata, in_display_order
-from storage.index.locator import Fragment, find_fragments
+from storage.index.locator import Fragment, find_fragments, find_fragments_of
 from storage.index.tables import packs, series_packs
 from storage.packnames import metadata_key
 from storage.search import Found, search
@@ -63,14 +64,26 @@ def locate(archive: Archive, principal: Principal, study_uid: str, series_uid: s
            sop_instance: str = "") -> list[Located]:  # fmt: skip
     """The instances of a study, a series, or one, in display order; raises NotFound."""
     found = fragments(archive, principal, study_uid, series_uid)
-    if sop_instance:
-        located = list(_named(archive, found, sop_instance))
-    else:
-        of_series = groupby(found, key=lambda fragment: fragment.series_pk)
-        located = [one for _, of_one in of_series for one in _in_order(archive, list(of_one))]
+    located = list(_named(archive, found, sop_instance)) if sop_instance else _of_all(archive, found)
     if not located:
         raise NotFound("there is no such instance")
     return located
+
+
+def locate_of(
+    archive: Archive, principal: Principal, series_pk: int, pack_id: uuid.UUID | None = None
+) -> list[Located]:
+    """The instances of a series by its key, or what one pack holds of it, in display order; raises NotFound."""
+    with archive.database.begin() as connection:
+        located = _of_all(archive, find_fragments_of(connection, principal, series_pk, pack_id))
+    if not located:
+        raise NotFound("there is no such series")
+    return located
+
+
+def _of_all(archive: Archive, found: list[Fragment]) -> list[Located]:
+    of_series = groupby(found, key=lambda fragment: fragment.series_pk)
+    return [one for _, of_one in of_series for one in _in_order(archive, list(of_one))]
 
 
 def locate_matches(archive: Archive, query: Query, principal: Principal) -> list[Located]:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from storage.archive import Archive
 from storage.hints import Hints
 from storage.index.tables import packs, series
+from storage.performed import recount
 from storage.renditions import QUIET_SECONDS, TRIES_MAX
 
 HINT_SECONDS = 10  # what waits this long after its last hint is hinted again
@@ -18,7 +19,7 @@ BATCH = 200
 
 
 def sweep(archive: Archive, hints: Hints) -> int:
-    """Hint again what waits; returns how many hints were sent."""
+    """Hint again what waits, and count what devices announced; returns how many hints were sent."""
     with archive.database.begin() as connection:
         late = _late_packs(connection)
         underived = _underived_series(connection)
@@ -26,6 +27,7 @@ def sweep(archive: Archive, hints: Hints) -> int:
         hints.index_pack(pack_id)
     for series_pk in underived:
         hints.derive_series(series_pk)
+    recount(archive)
     return len(late) + len(underived)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from pacs.errors import BadQuery
 from pacs.names import pn_json
 from storage import accounts
 from storage.incidents import list_incidents, read_incident
+from storage.performed import summarise
 from storage.retrieve import Located, find_series, series_instances
 from storage.search import Found, search
 from viewer_api.auth import TheArchive, Who
@@ -75,11 +77,14 @@ def manifest(study_uid: str, who: Who, archive: TheArchive) -> dict[str, Any]:
     found = find_series(archive, who, study_uid)
     mine = [row for row in found if row.study_pk == found[0].study_pk]
     others = {row.study_pk for row in found} - {found[0].study_pk}
+    performed = summarise(archive, who, found[0].facility, study_uid)
     return {
         **study_json(found[0]),
         "series": [_series_json(row, series_instances(archive, row)) for row in mine],
         # The same Study Instance UID under another patient: never mixed into this one.
         "other_patients": len(others),
+        # What its devices said they made, and how much of it is here; null if they said nothing.
+        "performed": asdict(performed) if performed else None,
     }
 
 

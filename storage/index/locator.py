@@ -25,11 +25,26 @@ def find_fragments(
     return list(connection.execute(_statement(principal, one_series=bool(series_uid)), uids))
 
 
+def find_fragments_of(
+    connection: Connection, principal: Principal, series_pk: int, pack_id: uuid.UUID | None = None
+) -> list[Fragment]:
+    """The same for a series by its key, or for what one pack holds of it."""
+    statement = _fragments(principal).where(series.c.id == series_pk)
+    if pack_id is not None:
+        statement = statement.where(series_packs.c.pack_id == pack_id)
+    return list(connection.execute(statement))
+
+
 @lru_cache(maxsize=256)
 def _statement(principal: Principal, *, one_series: bool) -> Select[Any]:
     """Building it takes longer than running it. The text alone is kept: what may be seen is decided by the database,
     anew in each request, so `visible` must put all that changes with time into SQL."""
-    statement = (
+    statement = _fragments(principal).where(studies.c.study_uid == bindparam("study"))
+    return statement.where(series.c.series_uid == bindparam("series")) if one_series else statement
+
+
+def _fragments(principal: Principal) -> Select[Any]:
+    return (
         select(
             studies.c.study_uid, series.c.series_uid, series.c.id.label("series_pk"),
             series_packs.c.pack_id, series_packs.c.instance_count, packs.c.key,
@@ -39,10 +54,9 @@ def _statement(principal: Principal, *, one_series: bool) -> Select[Any]:
             .join(series_packs, series_packs.c.series_pk == series.c.id)
             .join(packs, packs.c.id == series_packs.c.pack_id)
         )
-        .where(visible(principal), studies.c.study_uid == bindparam("study"), series.c.instance_count > 0)
+        .where(visible(principal), series.c.instance_count > 0)
         .order_by(*NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id)
     )  # fmt: skip
-    return statement.where(series.c.series_uid == bindparam("series")) if one_series else statement
 
 
 def find_specimens(

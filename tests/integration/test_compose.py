@@ -27,8 +27,8 @@ COMPOSE, DOCKERFILE, CADDYFILE = (
     ROOT / "deploy/Dockerfile",
     ROOT / "deploy/Caddyfile",
 )
-OURS = ("prepare", "dicom_node", "worker", "clock", "viewer_api")
-ONLY_ALIVE = ("prepare", "clock")  # they answer nobody; they end, and are started again
+OURS = ("prepare", "dicom_node", "worker", "clock", "exchange", "viewer_api")
+ONLY_ALIVE = ("prepare", "clock", "exchange")  # they answer nobody; they end, and are started again
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 
 

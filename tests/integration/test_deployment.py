@@ -52,6 +52,7 @@ class Deployment:
         self.node = self._part("node", "-m", "dicom_node", port=self.dicom_port)
         self.workers = [self._part(f"worker-{n}", "-m", "deploy.worker") for n in range(WORKERS)]
         self.clock = self._part("clock", "-m", "deploy.worker", "clock")
+        self.exchange = self._part("exchange", "-m", "dicom_node.exchange")
         self.api = self._part("api", "-m", "viewer_api", port=self.http_port)
         caddy = shutil.which("caddy")
         self.caddy = Caddy(caddy, folder, self.http_port) if caddy else None
@@ -87,6 +88,7 @@ class Deployment:
             self.node,
             *self.workers,
             self.clock,
+            self.exchange,
             self.api,
             *([self.caddy.service] if self.caddy else []),
         ]

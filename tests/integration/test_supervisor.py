@@ -37,7 +37,7 @@ def test_a_wrong_setting_is_one_clear_line(workspace: Path) -> None:
 def test_killed_it_leaves_nothing_and_starts_again(own_server: Server) -> None:
     assert own_server.process is not None
     parts = psutil.Process(own_server.process.pid).children()
-    assert len(parts) >= 5, "node, two workers, clock, API"
+    assert len(parts) >= 6, "node, two workers, clock, exchange, API"
     os.kill(own_server.process.pid, signal.SIGKILL)
     own_server.process.wait(10)
     eventually(lambda: not any(alive(p) for p in parts), 30, "its parts end with it")

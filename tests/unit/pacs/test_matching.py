@@ -85,6 +85,8 @@ def test_names(asked: str, found: str | None, expected: bool) -> None:
         ("TM", "100000.5-", "100000.4", False),
         ("IS", "7", 7, True),
         ("IS", "07", 7, True),
+        ("IS", 0, 0, True),
+        ("IS", 0, 7, False),
         ("DS", 1.5, "1.50", True),
         ("US", 7, 8, False),
         ("DT", "20260102", "20260102235959.999999", True),

@@ -40,3 +40,8 @@ def test_component_groups_there_and_back() -> None:
 
 def test_folding() -> None:
     assert fold("MÜLLER") == fold("müller") == "muller"
+
+
+def test_a_number_of_zero_is_a_value() -> None:
+    assert pn_text(0) == "0"
+    assert pn_text(None) == ""
