@@ -79,6 +79,8 @@ def _announce(settings: Settings, password: str | None, demo: bool) -> None:
     console.print("\n[bold]Tongying 通影[/bold] is running.")
     console.print(f"  Web page   http://{host}:{settings.http_port}/")
     console.print(f"  DICOM      {settings.ae_title} at port {settings.dicom_port}")
+    if settings.dicom_tls_certificate:
+        console.print(f"  DICOM TLS  {settings.ae_title} at port {settings.dicom_tls_port}")
     console.print(f"  Data       {settings.data}")
     if password:
         console.print(f"  Sign in as [bold]admin[/bold] with [bold]{password}[/bold]   (shown this once)")

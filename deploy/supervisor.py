@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dicom_node.tls import server_context
 from pacs.errors import SettingError
 from pacs.logs import get
 from pacs.processes import end_with_parent
@@ -70,11 +71,14 @@ def clock_command() -> list[str]:
 
 
 def check_ports(settings: Settings) -> None:
-    """Raise SettingError, naming the port, if one is taken."""
-    for host, port, name in (
+    """Raise SettingError, naming the port, if one is taken, or if TLS is asked for and cannot be."""
+    ports = [
         (settings.http_host, settings.http_port, "TONGYING_HTTP_PORT"),
         (settings.dicom_host, settings.dicom_port, "TONGYING_DICOM_PORT"),
-    ):
+    ]
+    if server_context(settings) is not None:
+        ports.append((settings.dicom_host, settings.dicom_tls_port, "TONGYING_DICOM_TLS_PORT"))
+    for host, port, name in ports:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -25,6 +25,9 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         node = Node(settings)
+    except SettingError as error:
+        logs.get("node").error("cannot_start", reason=str(error))
+        return 2
     except OSError as error:
         logs.get("node").error("cannot_start", port=settings.dicom_port, reason=error.strerror)
         return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -12,9 +13,11 @@ from typing import Any
 from pynetdicom import AE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from dicom_node import tls
 from dicom_node.admission import Refusal, over_limit
 from dicom_node.association import NodeAssociation
 from dicom_node.gate import Gate
+from dicom_node.identity import Users
 from dicom_node.upper_layer import set_patience
 from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
@@ -26,16 +29,17 @@ from storage.spool import Spool
 log = get("acceptor")
 ACSE_SECONDS_MAX = 10  # from the connection to a whole A-ASSOCIATE-RQ
 BACKLOG = 128
+ACCEPT_RETRY_SECONDS = 0.1
 RECEIVE_BUFFER_BYTES = 1024 * 1024
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The listening socket; raises OSError if the port is in use by others than our own processes."""
+def listen(settings: Settings, port: int) -> socket.socket:
+    """A listening socket; raises OSError if the port is in use by others than our own processes."""
     family = socket.AF_INET6 if ":" in settings.dicom_host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((settings.dicom_host, settings.dicom_port))
+    listener.bind((settings.dicom_host, port))
     listener.listen(BACKLOG)
     return listener
 
@@ -45,6 +49,7 @@ class Acceptor:
 
     def __init__(self, archive: Archive, gate: Gate, spool: Spool) -> None:
         self.archive, self.gate, self.spool = archive, gate, spool
+        self.users = Users(archive)
         self.settings = settings = archive.settings
         self.ae = AE(settings.ae_title)
         self.ae.maximum_associations = 1_000_000  # ours is the limit that counts
@@ -53,10 +58,14 @@ class Acceptor:
         self.ae.maximum_pdu_size = settings.pdu_bytes_max
         self.ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        self._listener = listen(settings)
+        self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = [
+            (listen(settings, settings.dicom_port), None)
+        ]
+        if context := tls.server_context(settings):
+            self._listeners.append((listen(settings, settings.dicom_tls_port), context))
         self._live: dict[NodeAssociation, str] = {}
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._accept, name="acceptor", daemon=True)
+        self._closing = False
 
     @property
     def active_associations(self) -> list[NodeAssociation]:
@@ -66,12 +75,16 @@ class Acceptor:
             return list(self._live)
 
     def start(self) -> None:
-        self._thread.start()
+        for listener, context in self._listeners:
+            name = "acceptor-tls" if context else "acceptor"
+            threading.Thread(target=self._accept, args=(listener, context), name=name, daemon=True).start()
 
     def close(self, grace_seconds: float = 3) -> None:
         """Accept no more, let running messages end for a moment, then abort what is left."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._closing = True
+        for listener, _ in self._listeners:
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
         deadline = time.monotonic() + grace_seconds
         while time.monotonic() < deadline and any(a.store.receiving for a in self.active_associations):
             time.sleep(0.02)
@@ -95,18 +108,25 @@ class Acceptor:
                 association.device = device
             return refusal
 
-    def _accept(self) -> None:
-        while True:
+    def _accept(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
+        while not self._closing:
             try:
-                connection, address = self._listener.accept()
-            except OSError:
-                return
+                connection, address = listener.accept()
+            except OSError as error:
+                if not self._closing:  # no more files may be opened, say: those who wait are served later
+                    log.error("accept_failed", reason=error.strerror)
+                    time.sleep(ACCEPT_RETRY_SECONDS)
+                continue
             peer = str(address[0])
             if reason := self._too_many(peer):
                 log.warning("connection_refused", peer=peer, reason=reason)
                 _reset(connection)
                 continue
-            self._start(connection, address, peer)
+            try:
+                self._start(connection, address, context)
+            except Exception as error:  # one that is gone again, no more threads: the others are served
+                log.error("connection_lost", peer=peer, exc_info=error)
+                connection.close()
 
     def _too_many(self, peer: str) -> str:
         """Why there is no room for one more; "" if there is, or if one that only waits was ended to make it."""
@@ -131,19 +151,22 @@ class Acceptor:
         waiting.dul.hang_up()
         return True
 
-    def _start(self, connection: socket.socket, address: Any, peer: str) -> None:
+    def _start(self, connection: socket.socket, address: Any, context: ssl.SSLContext | None) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         idle = struct.pack("ll", self.settings.association_idle_seconds, 0)
-        set_patience(connection, ACSE_SECONDS_MAX)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, idle)
+        here, peer = connection.getsockname(), str(address[0])
+        if context is not None:
+            connection = tls.TlsConnection.wrap(connection, context)
+        set_patience(connection, ACSE_SECONDS_MAX)
         association = NodeAssociation(self, peer)
         association.set_socket(AssociationSocket(association, client_socket=connection))
         association.acceptor.maximum_length = self.settings.pdu_bytes_max
         association.acceptor.ae_title = self.settings.ae_title
         association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
         association.acceptor.implementation_version_name = self.ae.implementation_version_name
-        association.acceptor.address_info = AddressInformation.from_tuple(self._listener.getsockname())
+        association.acceptor.address_info = AddressInformation.from_tuple(here)
         association.requestor.address_info = AddressInformation.from_tuple(address)
         with self._lock:
             self._live[association] = peer

@@ -58,9 +58,17 @@ def over_limit(
 
 def admit(association: NodeAssociation, calling: str, called: str) -> RegisteredDevice | Refusal:
     """Who calls, counted as one of its associations; or why it is refused."""
-    verdict = association.gate.admit(peer=association.peer, calling=calling, called=called)
+    verdict = association.gate.admit(
+        peer=association.peer, calling=calling, called=called, certificate=association.certificate
+    )
     if verdict.device is None:
         return forbidden(verdict.diagnostic, verdict.reason)
     if not verdict.device.roles:
         return forbidden(NO_REASON, "the device has no role: tongying device change")
+    user = association.users.check(
+        association.requestor.user_identity, association.peer, verdict.device.facility
+    )
+    if isinstance(user, Refusal):
+        return user
+    association.user = user
     return association.count_as(verdict.device) or verdict.device

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from dicom_node import commands, contexts, roles
-from dicom_node.admission import Refusal, admit
+from dicom_node.admission import CONGESTION, PRESENTATION, TRANSIENT, Refusal, admit
 from dicom_node.commands import Message
 from dicom_node.gate import Gate
+from dicom_node.identity import Users
 from dicom_node.roles import NodeAcse
 from dicom_node.services import SERVICES, serve
 from dicom_node.store import StoreScp
+from dicom_node.tls import HandshakeFailed, TlsConnection
 from dicom_node.upper_layer import NodeUpperLayer
 from pacs.access import Principal, Role
 from pacs.logs import get
@@ -71,10 +74,12 @@ class NodeAssociation(Association):
         self.settings: Settings = acceptor.settings
         self.peer = peer
         self.admitted = False  # the gate has let it in
+        self.certificate = ""  # SHA-256 of the one that the peer showed
         self.device: RegisteredDevice | None = None  # who calls, once the gate has let it in
         self._acceptor = acceptor
         self.archive = acceptor.archive
         self.principal: Principal | None = None  # who calls, once the gate has let it in
+        self.user: Principal | None = None  # who sits there, if it is told and checked
         self.calling = ""
         self.charset = ""  # of the device, where it is known to declare wrongly
         self.extended: dict[str, bytes] = {}  # SOP Class Extended Negotiation: what was agreed on
@@ -95,6 +100,18 @@ class NodeAssociation(Association):
         self.bind(evt.EVT_REQUESTED, self._admit)
         self.bind(evt.EVT_SOP_EXTENDED, self._agree)
         self.name = f"AcceptorThread@{peer}"
+
+    def run_reactor(self) -> None:
+        connection = self.dul.socket.socket if self.dul.socket is not None else None
+        if isinstance(connection, TlsConnection):  # here, where it holds up nobody else
+            try:
+                self.certificate = connection.shake_hands()
+            except HandshakeFailed as error:
+                log.warning("tls_failed", peer=self.peer, reason=str(error))
+                self.dul.over()
+                connection.close()
+                return
+        super().run_reactor()
 
     def _agree(self, event: Any) -> dict[Any, bytes]:
         """SOP Class Extended Negotiation of the query models (PS3.4 C.5.1.1, byte by byte): relational queries always;
@@ -185,7 +202,11 @@ class NodeAssociation(Association):
         request = self.requestor.primitive
         assert request is not None, "EVT_REQUESTED follows an A-ASSOCIATE-RQ"
         calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
-        device = admit(self, calling, called)
+        try:
+            device = admit(self, calling, called)
+        except Exception as error:  # pynetdicom would go on as if nothing were wrong
+            log.error("admission_failed", peer=self.peer, exc_info=error)
+            device = Refusal(TRANSIENT, PRESENTATION, CONGESTION, "an error of ours; see the log")
         if isinstance(device, Refusal):
             log.warning(
                 "association_rejected", calling=calling, called=called, peer=self.peer, reason=device.reason
@@ -209,7 +230,21 @@ class NodeAssociation(Association):
         if self.acse.denied:
             log.warning("contexts_rejected", calling=calling, peer=self.peer, reason="the device has no role for them",
                         syntaxes=sorted(self.acse.denied)[:DENIED_LOGGED_MAX])  # fmt: skip
-        log.info("association_accepted", calling=calling, peer=self.peer, facility=device.facility)
+        self._confirm_user()
+        log.info("association_accepted", calling=calling, peer=self.peer, facility=device.facility,
+                 user=self.user.name if self.user else "")  # fmt: skip
+
+    def _confirm_user(self) -> None:
+        """The positive response, if it is asked for; to a name, a passcode or a JWT it is empty (PS3.7 D.3.3.7.2)."""
+        asked = self.requestor.user_identity
+        if self.user is not None and asked is not None and asked.positive_response_requested:
+            confirmed = UserIdentityNegotiation()
+            confirmed.server_response = b""
+            self.acceptor.add_negotiation_item(confirmed)
+
+    @property
+    def users(self) -> Users:
+        return self._acceptor.users
 
     @property
     def gate(self) -> Gate:

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicom_node.admission import CALLED_NOT_RECOGNISED, CALLING_NOT_RECOGNISED
+from dicom_node.admission import CALLED_NOT_RECOGNISED, CALLING_NOT_RECOGNISED, NO_REASON
 from pacs.logs import get
 from storage.archive import Archive
 from storage.database import Unavailable
@@ -56,16 +56,27 @@ class Gate:
     def close(self) -> None:
         self._stop.set()
 
-    def admit(self, *, peer: str, calling: str, called: str) -> Verdict:
-        """Who calls: a registered device; any title from this machine is LOCAL's, with all roles."""
+    def admit(self, *, peer: str, calling: str, called: str, certificate: str = "") -> Verdict:
+        """Who calls: a registered device; any title from this machine is LOCAL's, with all roles.
+
+        A device is told by the certificate that it shows, wherever it calls from; else by its address, of several by
+        the narrowest network. One whose certificate is registered must show it.
+        """
         if called != self._settings.ae_title:
             return Verdict(None, CALLED_NOT_RECOGNISED, f"this node is called {self._settings.ae_title}")
         address = ipaddress.ip_address(peer)
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
-        for device in self._devices:
-            if device.ae_title == calling and address in ipaddress.ip_network(device.address, strict=False):
-                return Verdict(device)
+        known = [d for d in self._devices if d.ae_title == calling]
+        here = [d for d in known if address in ipaddress.ip_network(d.address, strict=False)]
+        if certificate:
+            for device in (*here, *known):
+                if device.certificate == certificate:
+                    return Verdict(device)
+        if here:
+            if here[0].certificate:
+                return Verdict(None, NO_REASON, "the device must show its registered certificate")
+            return Verdict(here[0])
         if address.is_loopback:
             return Verdict(RegisteredDevice(LOCAL, calling, peer))
         return Verdict(None, CALLING_NOT_RECOGNISED, "no such device at this address: tongying device add")

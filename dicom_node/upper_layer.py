@@ -22,6 +22,7 @@ from pynetdicom.fsm import StateMachine
 from pynetdicom.timer import Timer
 
 from dicom_node import commands
+from dicom_node.tls import TlsConnection
 from pacs.logs import get
 
 if TYPE_CHECKING:
@@ -89,17 +90,21 @@ class NodeUpperLayer(DULServiceProvider):
         try:
             super().run_reactor()
         finally:
-            self._node.store.close()
-            self._node.hung_up()
-            # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
-            # the ARTIM timer ends, and fifty port scans lock an address out.
-            nothing: Any = None  # what a wait that timed out gives
-            self.to_user_queue.put(nothing)
-            self._node.wake.set()
-            with self._pipe_lock:
-                os.close(self._wake_read)
-                os.close(self._wake_write)
-                self._wake_write = -1
+            self.over()
+
+    def over(self) -> None:
+        """The connection has ended, or never came to be one."""
+        self._node.store.close()
+        self._node.hung_up()
+        # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
+        # the ARTIM timer ends, and fifty port scans lock an address out.
+        nothing: Any = None  # what a wait that timed out gives
+        self.to_user_queue.put(nothing)
+        self._node.wake.set()
+        with self._pipe_lock:
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            self._wake_write = -1
 
     def _ring(self) -> None:
         with self._pipe_lock:
@@ -145,6 +150,8 @@ class NodeUpperLayer(DULServiceProvider):
         return self.socket.socket if self.socket is not None else None
 
     def _readable(self, peer: socket.socket) -> bool:
+        if isinstance(peer, TlsConnection) and peer.has_pending():
+            return True
         try:
             watched: list[socket.socket | int] = [peer, self._wake_read]
             ready, _, _ = select.select(watched, [], [], WAIT_SECONDS)
@@ -299,6 +306,7 @@ def _let_close(peer: socket.socket) -> None:
     unread, for a moment, because a close with unread bytes is a reset that would take our last word with it."""
     deadline, size = time.monotonic() + LAST_WORD_SECONDS, 0
     with contextlib.suppress(OSError, ValueError):  # closed already
+        set_patience(peer, 1)
         peer.shutdown(socket.SHUT_WR)
         while (left := deadline - time.monotonic()) > 0 and size < LAST_WORD_BYTES_MAX:
             if not select.select([peer], [], [], left)[0]:
@@ -311,6 +319,9 @@ def _let_close(peer: socket.socket) -> None:
 
 def set_patience(peer: socket.socket, seconds: int) -> None:
     """How long a read may take. The kernel's timeout: the socket stays a blocking one, and MSG_WAITALL works."""
+    if isinstance(peer, TlsConnection):
+        peer.patience_seconds = seconds
+        return
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
 
 

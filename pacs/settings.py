@@ -25,6 +25,15 @@ class Settings:
     http_port: int = 8080
     dicom_host: str = "0.0.0.0"  # noqa: S104  modalities are other machines; the gate refuses the unregistered
     dicom_port: int = 11112
+    dicom_tls_port: int = 2762  # open where there is a certificate
+    dicom_tls_certificate: str = ""  # PEM file, ours and those of the CAs between
+    dicom_tls_key: str = ""  # PEM file; empty: it is in the certificate's
+    dicom_tls_client_ca: str = (
+        ""  # PEM file of CAs, or of devices' own certificates; empty: none are asked for
+    )
+    dicom_identity: str = (
+        "optional"  # or "required": each association brings a user's name and passcode, or a token
+    )
     ae_title: str = "TONGYING"
     node_name: str = "node-0"
     hl7_host: str = "0.0.0.0"  # noqa: S104  as above
@@ -108,13 +117,15 @@ def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object
 
 
 def _checked(settings: Settings) -> Settings:
-    for name in ("http_port", "dicom_port"):
+    for name in ("http_port", "dicom_port", "dicom_tls_port"):
         if not 0 < getattr(settings, name) < 65536:
             raise SettingError(f"{_variable(name)} must be a port from 1 to 65535")
     if not 0 <= settings.hl7_port < 65536:
         raise SettingError("TONGYING_HL7_PORT must be a port from 1 to 65535, or 0 for none")
     if not 1 <= len(settings.ae_title) <= 16 or "\\" in settings.ae_title:
         raise SettingError("TONGYING_AE_TITLE must have 1 to 16 characters and no backslash (PS3.5 6.2, AE)")
+    if settings.dicom_identity not in ("optional", "required"):
+        raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
     if settings.pdu_bytes_max < 4096:

@@ -18,6 +18,9 @@ DEVICES = [
     {"facility": "SOUTH", "ae_title": "CT1", "address": "10.2.0.0/16"},
     {"facility": "WEST", "ae_title": "MR1", "address": "fd00::/8"},
     {"facility": "EAST", "ae_title": "HERE", "address": "127.0.0.0/8"},
+    {"facility": "CERT", "ae_title": "CT9", "address": "10.9.0.1/32", "certificate": "aa"},
+    {"facility": "OPEN", "ae_title": "CT9", "address": "10.9.0.0/16"},
+    {"facility": "TELE", "ae_title": "CT9", "address": "10.8.0.0/16", "certificate": "bb"},
 ]
 
 
@@ -65,6 +68,26 @@ def test_who_is_not(gate: Gate, peer: str, calling: str) -> None:
     """PS3.8 9.3.4: reason 3, calling AE title not recognized."""
     verdict = gate.admit(peer=peer, calling=calling, called="TONGYING")
     assert (verdict.facility, verdict.diagnostic) == (None, CALLING_NOT_RECOGNISED)
+
+
+@pytest.mark.parametrize(
+    ("peer", "certificate", "facility"),
+    [
+        ("10.9.0.1", "aa", "CERT"),
+        ("10.9.0.1", "", None),  # never let in by the wider network that asks for none
+        ("10.9.0.1", "cc", None),
+        ("10.9.0.2", "", "OPEN"),
+        ("10.9.0.2", "cc", "OPEN"),  # one more certificate than is needed
+        ("192.0.2.1", "bb", "TELE"),
+        ("10.9.0.2", "bb", "TELE"),
+        ("192.0.2.1", "cc", None),
+        ("127.0.0.1", "aa", "CERT"),
+        ("127.0.0.1", "", "LOCAL"),
+    ],
+)
+def test_certificates(gate: Gate, peer: str, certificate: str, facility: str | None) -> None:
+    verdict = gate.admit(peer=peer, calling="CT9", called="TONGYING", certificate=certificate)
+    assert verdict.facility == facility
 
 
 def test_another_called_title(gate: Gate) -> None:
