@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
@@ -85,7 +84,7 @@ def _answer_here(association: NodeAssociation, message: Message, number: int) ->
     deadline = time.monotonic() + HERE_SECONDS_MAX
     while time.monotonic() < deadline and not association.leaving:
         verdict = commitment.examine(association.archive, asked)
-        if commitment.is_final(asked, verdict, datetime.now(UTC)):
+        if commitment.is_final(association.archive, asked, verdict):
             if _report_here(association, message, asked, verdict):
                 commitment.reported(association.archive, number)
             return
@@ -139,7 +138,7 @@ class Reports:
         if asked is None:
             return False
         verdict = commitment.examine(self._archive, asked)
-        if not commitment.is_final(asked, verdict, datetime.now(UTC)):
+        if not commitment.is_final(self._archive, asked, verdict):
             commitment.look_later(self._archive, asked.id)
             return False
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -23,7 +23,6 @@ from storage.index.tables import facilities, instances, packs, series_packs
 from storage.retrieve import Located, stream
 
 ITEMS_MAX = 10_000  # of one request
-PATIENCE_SECONDS = 120  # for what was received and is not indexed yet; then it is told as missing
 LOOK_SECONDS = 2  # between looks at what is not there yet
 LEASE_SECONDS = 300  # a claimed row whose process was killed is due again after this
 RETRY_SECONDS = (10, 30, 120, 600, 3600)  # after the first report that nobody took, the second, …
@@ -187,9 +186,10 @@ def _sound_in_pack(archive: Archive, located: list[Located]) -> set[str]:
     return sound
 
 
-def is_final(asked: Commitment, verdict: Verdict, now: datetime) -> bool:
+def is_final(archive: Archive, asked: Commitment, verdict: Verdict) -> bool:
     """Whether it may be told: nothing is missing, or what is has had its time to come."""
-    return not verdict.missing or now - asked.created_at > timedelta(seconds=PATIENCE_SECONDS)
+    patience = timedelta(seconds=archive.settings.commitment_patience_seconds)
+    return not verdict.missing or datetime.now(UTC) - asked.created_at > patience
 
 
 def reported(archive: Archive, number: int) -> None:
