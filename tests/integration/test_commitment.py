@@ -137,9 +137,9 @@ def commitment_by_hand(
     """A modality that waits for its report within the association: event types and reports."""
     told: list[tuple[int, Dataset]] = []
 
-    def take(event: evt.Event) -> int:
+    def take(event: evt.Event) -> tuple[int, None]:
         told.append((event.event_type or 0, event.event_information))
-        return 0x0000
+        return 0x0000, None
 
     ae = AE(calling)
     ae.add_requested_context(PUSH_MODEL)
