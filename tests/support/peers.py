@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -72,7 +73,8 @@ def dcmqrscp(folder: Path, title: str = "DCMQRSCP") -> Iterator[Receiver]:
         "HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\n{title} {files} RW (500, 1024mb) ANY\nAETable END\n"
     )
-    command = ["dcmqrscp", "--single-process", "--bit-preserving", "-dhl", "--config", str(config), str(port)]
+    # A process for each association: with --single-process it crashes after the first one that stores.
+    command = ["dcmqrscp", "--bit-preserving", "-dhl", "--config", str(config), str(port)]
     with _running(command, port):
         yield Receiver(files, port, None)
 
@@ -97,12 +99,14 @@ def orthanc(folder: Path, title: str = "ORTHANC") -> Iterator[tuple[int, httpx.C
 
 @contextlib.contextmanager
 def _running(command: list[str], port: int) -> Iterator[None]:
-    process = subprocess.Popen(command, env=NO_WAIT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=NO_WAIT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         eventually(lambda: _answers(port), 20, f"{command[0]} answers")
         yield
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
