@@ -115,11 +115,11 @@ def test_damaged_bytes_are_not_committed(archive: Server, orthanc: OrthancServer
     send_raw(archive.dicom_port, [describe(f) for f in damaged.files])
     settled(archive)
     wanted = describe(damaged.files[0])
-    body = damaged.files[0].read_bytes()[-2000:]
+    uid = wanted.sop_instance.encode()
     for pack in archive.data.glob("objects/packs/**/*.pack"):
         data = bytearray(pack.read_bytes())
-        if (at := data.find(body)) >= 0:
-            data[at + 1000] ^= 1
+        if (at := data.rfind(uid)) >= 0:
+            data[at + 10_000] ^= 1  # amid its pixels
             pack.chmod(0o600)
             pack.write_bytes(data)
             break
