@@ -21,6 +21,7 @@ from rich.progress import (
 )  # fmt: skip
 
 from deploy import cli_exchange, supervisor
+from deploy.cli_orthanc import orthanc_app
 from deploy.cli_registry import device_app, facility_app
 from deploy.console import complaints, console, opened
 from pacs import logs
@@ -37,6 +38,7 @@ user_app = typer.Typer(no_args_is_help=True, help="Who may sign in.")
 app.add_typer(facility_app, name="facility")
 app.add_typer(device_app, name="device")
 app.add_typer(user_app, name="user")
+app.add_typer(orthanc_app, name="orthanc")
 cli_exchange.register(app)
 FAILURES_SHOWN = 50
 

@@ -158,6 +158,11 @@ class NodeAssociation(Association):
         """Whether the connection is over."""
         return self._gone.is_set()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the peer wants to release or abort, or is gone."""
+        return self._gone.is_set() or self.dul.peek_next_pdu() is not None
+
     def respond(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
                 counts: commands.Counts | None = None) -> bool:  # fmt: skip
         """Answer a request; False if the peer is gone."""

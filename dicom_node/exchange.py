@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from dicom_node.commitment import Reports
+from dicom_node.hl7_listener import Hl7Orders
+from dicom_node.orthanc import OrthancEdges
 from dicom_node.sender import Sender
 from pacs import logs
 from pacs.errors import SettingError
@@ -46,6 +49,9 @@ class Closing(Protocol):
 
 JOBS: list[Callable[[Archive], Job]] = [
     Sender,
+    Reports,
+    OrthancEdges,
+    Hl7Orders,
 ]
 
 

@@ -20,6 +20,7 @@ from storage.registry import LOCAL, RegisteredDevice, list_devices
 from storage.worklist import carry_out
 
 log = get("hl7")
+CLOSE_SECONDS_MAX = 2.0  # for what is being worked on when we stop
 CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX = 50, 10
 IDLE_SECONDS_MAX = 600.0  # between messages: systems keep their connection open
 MESSAGE_SECONDS_MAX = 30.0  # from a message's first byte to its last
@@ -79,6 +80,28 @@ class Senders:
             return self._devices
 
 
+class Hl7Orders:
+    """The listener as a job of the exchange: it is started where a port is set, and tried again while that is taken."""
+
+    name = "hl7"
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._listener: Hl7Listener | None = None
+
+    def step(self) -> bool:
+        """Begin to listen; raises OSError while the port is taken."""
+        if self._archive.settings.hl7_port and self._listener is None:
+            listener = Hl7Listener(self._archive)
+            listener.start()
+            self._listener = listener
+        return False
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+
 class Hl7Listener:
     """Listens on the port of the settings; a thread for each connection. Raises OSError where the port is taken."""
 
@@ -105,7 +128,7 @@ class Hl7Listener:
         self._stop.set()
         self._thread.join(2 * ACCEPT_SECONDS)
         self._listener.close()
-        deadline = time.monotonic() + SEND_SECONDS_MAX
+        deadline = time.monotonic() + CLOSE_SECONDS_MAX
         with self._lock:
             waiting = list(self._open)
         for connection in waiting:

@@ -24,7 +24,7 @@ MAY_NO_LONGER_BE_UPDATED = 0xA710  # Error ID (F.7.2.2.2)
 ATTRIBUTE_LIST_ERROR = 0x0107  # a warning: some attributes were left as they are (PS3.7 10.1.3)
 # Our errors as statuses of N-CREATE and N-SET (PS3.7 annex C); the first class that fits counts.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
-    (errors.AlreadyExists, 0x0111),
+    (errors.Conflict, 0x0111),
     (errors.NotFound, 0x0112),
     (errors.Final, 0x0110),
     (errors.MissingAttribute, 0x0120),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicom_node import commands, find, performed, retrieve, worklist
+from dicom_node import commands, commitment, find, performed, retrieve, worklist
 from dicom_node.commands import Message, Status
 from dicom_node.syntaxes import VERIFICATION
 from pacs.errors import OutOfResources
@@ -68,6 +68,12 @@ SERVICES = {
                 {commands.C_MOVE_RQ: retrieve.move},
             )
             for uid, model in retrieve.MOVE_MODELS.items()
+        ),
+        Service(
+            commitment.PUSH_MODEL,
+            "Storage Commitment Push Model",
+            "store",
+            {commands.N_ACTION_RQ: commitment.request},
         ),
         Service(
             worklist.MODALITY_WORKLIST,

@@ -33,10 +33,6 @@ class MissingAttribute(BadAttributes):
     """An attribute that must be there is not, or has no value."""
 
 
-class AlreadyExists(TongyingError):
-    """There is one under this identifier already."""
-
-
 class Final(TongyingError):
     """It has come to its end, and cannot be changed any more."""
 
@@ -50,7 +46,7 @@ class Forbidden(TongyingError):
 
 
 class Conflict(TongyingError):
-    """There is one already, under the same name."""
+    """There is one already, under the same name or identifier."""
 
 
 class NotAcceptable(TongyingError):

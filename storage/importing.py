@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Protocol
 
 from pacs.encoded import EncodedError, read_file_meta, read_head, read_instance
 from pacs.errors import TongyingError, TooLarge
@@ -124,7 +124,7 @@ class Importer:
             return
         try:
             with self._open(source) as file:
-                stored = self._store(file)
+                stored = take_in(self._reception, self._origin, file)
         except (
             EncodedError,
             TooLarge,
@@ -143,22 +143,34 @@ class Importer:
         else:
             self.result.ignored += 1
 
-    def _store(self, file: IO[bytes]) -> bool:
-        head = file.read(HEAD_BYTES)
-        if not _may_be_dicom(head):
-            return False
-        sop_class, sop_instance, syntax, offset = _identity(head)
-        self._reception.begin(self._origin, sop_class, sop_instance, syntax)
-        self._put(head[offset:])
-        while chunk := file.read(CHUNK_BYTES):
-            self._put(chunk)
-        self._reception.commit()
-        return True
 
-    def _put(self, data: bytes) -> None:
-        if data:
-            self._reception.room(len(data))[:] = data
-            self._reception.took(len(data))
+class Readable(Protocol):
+    """A file, or what comes over a network like one."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def take_in(reception: Reception, origin: Origin, file: Readable) -> bool:
+    """Store the instance in a file; durable on return. False, with nothing stored, if it is no DICOM.
+
+    Raises EncodedError or InvalidUID for what cannot be read, TooLarge, OutOfResources, and what `file` raises.
+    """
+    head = file.read(HEAD_BYTES)
+    if not _may_be_dicom(head):
+        return False
+    sop_class, sop_instance, syntax, offset = _identity(head)
+    reception.begin(origin, sop_class, sop_instance, syntax)
+    _put(reception, head[offset:])
+    while chunk := file.read(CHUNK_BYTES):
+        _put(reception, chunk)
+    reception.commit()
+    return True
+
+
+def _put(reception: Reception, data: bytes) -> None:
+    if data:
+        reception.room(len(data))[:] = data
+        reception.took(len(data))
 
 
 def _identity(head: bytes) -> tuple[str, str, str, int]:

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, any_, extract, fun
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from pacs.access import Principal
-from pacs.errors import AlreadyExists, NotFound
+from pacs.errors import Conflict, NotFound
 from pacs.performed import (
     ACCESSION,
     COMPLETED,
@@ -49,7 +49,7 @@ class Summary:
 
 
 def create(archive: Archive, facility: str, calling: str, sop_instance: str, attributes: Json) -> None:
-    """N-CREATE: a device has begun a step. Raises AlreadyExists, BadAttributes, InvalidUID, or NotFound for the
+    """N-CREATE: a device has begun a step. Raises Conflict, BadAttributes, InvalidUID, or NotFound for the
     facility."""
     uid, kept = clean_uid(sop_instance), begun(attributes)
     steps = scheduled_steps(kept)
@@ -64,7 +64,7 @@ def create(archive: Archive, facility: str, calling: str, sop_instance: str, att
         }  # fmt: skip
         added = insert(performed_steps).values(row).on_conflict_do_nothing().returning(performed_steps.c.id)
         if connection.execute(added).scalar() is None:
-            raise AlreadyExists("there is such a performed procedure step already")
+            raise Conflict("there is such a performed procedure step already")
         close_steps(connection, owner, steps, "STARTED")
 
 

@@ -83,7 +83,7 @@ def enqueue(archive: Archive, principal: Principal, study_uid: str, remote: str,
     found = find_series(archive, principal, study_uid, series_uid)
     to = remote_named(archive, remote)
     with archive.database.begin() as connection:
-        owners = dict(connection.execute(select(facilities.c.code, facilities.c.id)).tuples().all())
+        owners = dict(connection.execute(select(facilities.c.code, facilities.c.id)).all())
         rows = [
             {"facility_id": owners[one.facility], "remote_id": to.id, "series_pk": one.series_pk, "pack_id": None,
              "total": one.instance_count, "priority": priority}
@@ -129,7 +129,7 @@ _IS_OPEN = text(
 def lanes(archive: Archive, kind: str = "dicom") -> list[Lane]:
     """The lanes in which rows are due. Costs as much as there are lanes, however many rows wait in each."""
     with archive.database.begin() as connection:
-        return [Lane(*row) for row in connection.execute(_LANES, {"kind": kind}).tuples()]
+        return [Lane(*row) for row in connection.execute(_LANES, {"kind": kind})]
 
 
 def claim(archive: Archive, lane: Lane, rows_max: int) -> list[Send]:
@@ -156,7 +156,7 @@ def claim(archive: Archive, lane: Lane, rows_max: int) -> list[Send]:
         )
     )  # fmt: skip
     with archive.database.begin() as connection:
-        found = [Send(*row) for row in connection.execute(claimed).tuples()]
+        found = [Send(*row) for row in connection.execute(claimed)]
     return sorted(found, key=lambda send: (send.priority, send.id))
 
 
@@ -230,7 +230,7 @@ def queues(archive: Archive) -> dict[str, Queue]:
     )
     found: dict[str, Queue] = {}
     with archive.database.begin() as connection:
-        for name, state, number, error in connection.execute(query).tuples():
+        for name, state, number, error in connection.execute(query):
             before = found.get(name, Queue({}, ""))
             found[name] = Queue({**before.states, state: number}, before.error or error)
     return found

@@ -6,7 +6,7 @@ attributes is then STARTED); after that COMPLETED, DISCONTINUED or CANCELED.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import Text
 
 from pacs.access import Principal
-from pacs.errors import NotFound
+from pacs.errors import Final, NotFound
 from pacs.matching import matcher, project, wanted
 from pacs.query import Between, Equal, Match
 from pacs.values import Json, da, text, tm, values
@@ -84,11 +84,26 @@ def search(archive: Archive, facility: str, identifier: Json) -> Answers:
         archive.database.begin() as connection,
         connection.execution_options(yield_per=FETCHED_ROWS).execute(statement) as rows,
     ):
-        for attributes in filter(fits, rows.scalars()):
+        for attributes in filter(fits, map(_for_who_asks(identifier), rows.scalars())):
             if len(found) == ANSWERS_MAX:
                 return Answers(found, more=True)
             found.append(project(identifier, attributes))
     return Answers(found)
+
+
+def _for_who_asks(identifier: Json) -> Callable[[Json], Json]:
+    """A step that names no station is for any: orders often name none, and the answer must (type 1, table K.6-1). It is
+    told to each as if it were for it."""
+    stations = wanted(STATION_AE, "AE", step_of(identifier).get(STATION_AE, {}))
+    asked = [v for m in stations if isinstance(m, Equal) for v in m.any_of]
+
+    def told(attributes: Json) -> Json:
+        step = step_of(attributes)
+        if not asked or values(step, STATION_AE):
+            return attributes
+        return attributes | {STEPS: {"vr": "SQ", "Value": [step | {STATION_AE: element("AE", asked[0])}]}}
+
+    return told
 
 
 def carry_out(archive: Archive, facility: str, orders: Iterable[Order]) -> list[int]:
@@ -170,9 +185,12 @@ def find_entry(archive: Archive, principal: Principal, pk: int) -> Entry:
 
 
 def change(archive: Archive, principal: Principal, pk: int, changes: Json) -> None:
-    """Replace some attributes of an entry, or of its step; raises NotFound or BadAttributes."""
+    """Replace some attributes of an entry, or of its step; raises NotFound, BadAttributes, or Final where it was
+    cancelled."""
     with archive.database.begin() as connection:
         known = _entry(connection, principal, pk)
+        if known.status == CANCELED:
+            raise Final("this step was cancelled: schedule it again")
         merged = known.attributes | changes
         step = step_of(known.attributes) | step_of(changes)
         attributes = merged | {STEPS: {"vr": "SQ", "Value": [step]}}
@@ -196,7 +214,8 @@ def _seen(principal: Principal) -> Select[Any]:
 
 
 def _entry(connection: Connection, principal: Principal, pk: int) -> Entry:
-    row = connection.execute(_seen(principal).where(worklist.c.id == pk)).one_or_none()
+    locked = _seen(principal).where(worklist.c.id == pk).with_for_update(of=worklist)
+    row = connection.execute(locked).one_or_none()
     if row is None:
         raise NotFound("there is no such worklist entry")
     return Entry(*row)
@@ -340,6 +359,9 @@ def _any_of(column: ColumnElement[str], asked: list[Match]) -> ColumnElement[boo
 
 
 def _station(asked: list[Match]) -> ColumnElement[bool] | None:
-    """A step may be for several stations; the matching itself looks into those."""
-    one = _any_of(worklist.c.station_ae, asked)
-    return one if one is None else or_(one, worklist.c.station_ae.contains("\\", autoescape=True))
+    """A step may be for any station, or for several; the matching itself looks into those."""
+    one, several = (
+        _any_of(worklist.c.station_ae, asked),
+        worklist.c.station_ae.contains("\\", autoescape=True),
+    )
+    return one if one is None else or_(one, several, worklist.c.station_ae == "")

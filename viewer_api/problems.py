@@ -23,6 +23,7 @@ TABLE: tuple[tuple[type[Exception], int, str, str], ...] = (
     (errors.BadQuery, 400, "bad-query", "The query cannot be understood"),
     (errors.InvalidUID, 400, "bad-uid", "Not a UID"),
     (errors.BadAttributes, 422, "bad-attributes", "These attributes cannot be taken"),
+    (errors.Final, 409, "final", "It cannot be changed any more"),
     (errors.SettingError, 400, "bad-setting", "It cannot be set so"),
     (errors.Forbidden, 403, "forbidden", "Not allowed"),
     (errors.Conflict, 409, "conflict", "There is one already"),

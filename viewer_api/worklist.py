@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pacs.access import Principal, Role, may_see
+from pacs.access import may_see
 from pacs.errors import BadAttributes, NotFound
 from pacs.names import pn_json, pn_text
 from pacs.values import Json, da, da_text, first, text, tm, tm_text, values
@@ -33,7 +33,8 @@ from pacs.worklist import (
 from storage import worklist
 from storage.registry import LOCAL
 from storage.worklist import Entry
-from viewer_api.auth import TheArchive, Who
+from viewer_api.auth import TheArchive
+from viewer_api.devices import Administrator
 
 router = APIRouter(prefix="/api/worklist", tags=["worklist"])
 PAGE_MAX = 500
@@ -88,16 +89,6 @@ class NewEntry(Changes):
     facility: Annotated[str, Field(max_length=16)] = ""
     accession: Short | None = None
     step_id: Short | None = None
-
-
-def administrator(who: Who) -> Principal:
-    """Only administrators schedule."""
-    if who.role is not Role.ADMINISTRATOR:
-        raise HTTPException(403, "Only administrators may do this")
-    return who
-
-
-Administrator = Annotated[Principal, Depends(administrator)]
 
 
 @router.get("")

@@ -175,7 +175,7 @@ def _name(match: Match) -> ColumnElement[bool]:
 
 
 def _one_name(pattern: str) -> ColumnElement[bool]:
-    folded = _like(fold(pattern))
+    folded = _like(fold(pattern).strip("="))  # `=王*` asks for that group, whatever stands before
     groups = or_(*(studies.c.name_folded.like(form, escape="\\") for form in
                    (folded, folded + "=%", "%=" + folded, "%=" + folded + "=%")))  # fmt: skip
     sure = query_tokens(" ".join(part for part in _sure_parts(pattern)))

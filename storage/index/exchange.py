@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from storage.index.columns import identity, metadata, moment, owner, words
+from storage.index.columns import count, identity, metadata, moment, owner, words
 from storage.index.tables import packs, series
 
 SCHEMA = metadata  # with this module and the one above, all tables are in it
@@ -39,6 +39,17 @@ def _due() -> tuple[Column[Any], ...]:
         words("error"),
         moment("created_at"),
         moment("updated_at"),
+    )
+
+
+def _of_remote() -> Column[int]:
+    """Of a row that is gone with its remote."""
+    return Column(
+        "remote_id",
+        BigInteger,
+        ForeignKey("remotes.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
     )
 
 
@@ -154,4 +165,32 @@ performed_steps = Table(
     UniqueConstraint("facility_id", "sop_instance"),
     Index("ix_performed_steps_study_uid", "study_uid"),
     Index("ix_performed_steps_open", "updated_at", postgresql_where=text("present < announced")),
+)  # fmt: skip
+
+# How far a remote of kind "orthanc" is followed; its place in the change log is `remotes.change`.
+edges = Table(
+    "edges", metadata,
+    _of_remote(),
+    owner(),
+    Column("state", Text, nullable=False, server_default="new"),  # new, following, away, refused, blocked
+    words("error"),
+    # The change at that place: where another stands under its number, the Orthanc's database was replaced.
+    words("mark"),
+    Column("listed", BigInteger),  # instances gone through by the comparison under way; NULL: none is under way
+    words("anchor"),  # the last of these, by Orthanc's own identifier
+    count("pulled"),
+    moment("updated_at"),
+)  # fmt: skip
+
+# Instances of an Orthanc that could not be pulled; tried again, ever more seldom, and shown until they are here.
+edge_failures = Table(
+    "edge_failures", metadata,
+    _of_remote(),
+    Column("instance", Text, primary_key=True),  # Orthanc's own identifier
+    owner(),
+    Column("tries", SmallInteger, nullable=False, server_default="1"),
+    moment("not_before"),
+    words("error"),
+    moment("created_at"),
+    Index("ix_edge_failures_due", "remote_id", "not_before"),
 )  # fmt: skip

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import signal
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -96,9 +99,9 @@ def _explicit(group: int, element: int, vr: bytes, value: bytes) -> bytes:
     return struct.pack("<HH2sH", group, element, vr, len(value)) + value
 
 
-def opened(port: int, part: Part, **more: float) -> Requestor:
+def opened(port: int, part: Part, **more: Any) -> Requestor:
     return Requestor(calling="TONGYING", called="STORESCP", host="127.0.0.1", port=port,
-                     contexts=part.contexts, **more)  # type: ignore[arg-type]  # fmt: skip
+                     contexts=part.contexts, **more)  # fmt: skip
 
 
 def sent_to(receiver: Receiver, archive: Archive, located: list[Located]) -> list[Outcome]:
@@ -222,7 +225,7 @@ def test_a_receiver_that_hangs_is_left(archive: Archive, tmp_path: Path) -> None
     with storescp(tmp_path / "in") as receiver:
         part = plan(located)[0]
         with opened(receiver.port, part, idle_seconds=1) as peer:
-            receiver.process.send_signal(signal.SIGSTOP)
+            receiver.signal(signal.SIGSTOP)
             began = time.monotonic()
             with pytest.raises(PeerError, match=r"took no data|did not answer"):
                 list(deliver(archive, peer, located))
@@ -234,10 +237,39 @@ def test_a_receiver_that_hangs_is_left(archive: Archive, tmp_path: Path) -> None
 def test_what_waits_can_be_interrupted(archive: Archive, tmp_path: Path) -> None:
     located = packed(archive, [large(20 * 1024 * 1024)])
     with storescp(tmp_path / "in") as receiver, opened(receiver.port, plan(located)[0]) as peer:
-        receiver.process.send_signal(signal.SIGSTOP)
+        receiver.signal(signal.SIGSTOP)
         threading.Timer(0.5, peer.interrupt).start()
         with pytest.raises(PeerError):
             list(deliver(archive, peer, located))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Key and certificate of 127.0.0.1, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+         "-subj", "/CN=peer", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return key, cert
+
+
+def test_over_tls(archive: Archive, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    located = packed(archive, [large()])
+    key, cert = certificate
+    trusting = ssl.create_default_context(cafile=str(cert))
+    options = ("--accept-all", "+tls", str(key), str(cert), "--ignore-peer-cert")
+    with storescp(tmp_path / "in", *options) as receiver:
+        part = plan(located)[0]
+        with opened(receiver.port, part, tls=trusting) as peer:
+            assert [o.status for o in deliver(archive, peer, located)] == [0]
+        assert receiver.received()[located[0].entry.sop_instance].sha256 == located[0].entry.sha256
+        with pytest.raises(PeerAway, match="certificate is not trusted"):
+            opened(receiver.port, part, tls=ssl.create_default_context())
+    with storescp(tmp_path / "plain") as receiver, pytest.raises(PeerAway, match=r"no connection"):
+        opened(receiver.port, part, tls=trusting, connect_seconds=2)
 
 
 # Peers that break the standard: each answers with bytes of its own.

@@ -131,6 +131,7 @@ def test_change_and_cancel(server: Server, tmp_path: Path) -> None:
     assert server.client.delete(path).status_code == 204
     assert findscu(server, tmp_path, *asked)[1] == []
     assert server.get(path)["status"] == "CANCELED"
+    assert server.client.patch(path, json={"sex": "F"}).status_code == 409
     assert "00400100" in server.get(path)["attributes"]
 
 

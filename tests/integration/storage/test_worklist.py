@@ -100,6 +100,14 @@ def test_keys_of_the_step(archive: Archive, keys: Any, expected: list[str]) -> N
     assert found(archive, asked(**keys)) == expected
 
 
+def test_a_step_without_a_station_is_for_any(archive: Archive) -> None:
+    schedule(archive, "LOCAL", order(t00400001={"vr": "AE"}))
+    (entry,) = search(archive, "LOCAL", asked(t00400001=element("AE", "CT_9"))).entries
+    assert text(step_of(entry), STATION_AE) == "CT_9"
+    assert found(archive, asked(t00400001=element("AE", "CT_9"), t00080060=element("CS", "MR"))) == []
+    assert found(archive, asked(t00400001={"vr": "AE"})) == ["S1"]
+
+
 def test_keys_of_the_patient(archive: Archive) -> None:
     schedule(archive, "LOCAL", order())
     for tag, value, expected in [
