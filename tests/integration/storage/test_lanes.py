@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from storage import indexing
 from storage.archive import Archive
 from storage.indexing import TRIES_MAX, index_next
 from storage.lanes import Turns, claimed, waiting_packs
+from storage.records import Origin
 from storage.registry import add_facility
-from tests.integration.storage.test_indexing import instance, packed
+from storage.shipping import ship
+from storage.spool import Spool, recover
+from tests.integration.storage.test_indexing import encoded, instance, packed
+from tests.support.pdu import CT, EXPLICIT
 
 
 def indexed_in_order(archive: Archive, turns: Turns) -> list[uuid.UUID]:
@@ -44,6 +48,28 @@ def test_facilities_take_turns_and_emergencies_go_before(archive: Archive) -> No
     assert set(other) <= set(order[:5])
     assert [p for p in order if p in backlog] == backlog
     assert len(order) == 23
+
+
+def test_urgency_outlives_a_crash(archive: Archive) -> None:
+    """It stands in the segment's name; the next owner of the spool ships it as such."""
+    sealed: list[Path] = []
+    spool = Spool(archive.settings.spool / "node", archive.settings, sealed.append)
+    for number, hurry in enumerate((False, True)):
+        reception = spool.reception()
+        data = encoded(instance(number))
+        origin = Origin("LOCAL", "CT1", "TONGYING", "127.0.0.1")
+        reception.begin(origin, CT, f"1.2.1.1.{number}", EXPLICIT, urgent=hurry)
+        reception.room(len(data))[:] = data
+        reception.took(len(data))
+        reception.commit()
+    assert sealed == [], "both lie in open segments, each in its own"
+    recovered = recover(spool.root)
+    for path in recovered:
+        ship(archive, path)
+    with archive.database.begin() as connection:
+        assert sorted(p.urgent for p in waiting_packs(connection)) == [False, True]
+    indexed_in_order(archive, Turns())
+    spool.close()
 
 
 def test_two_workers_are_never_at_one_pack(archive: Archive) -> None:
@@ -76,21 +102,20 @@ def test_several_workers_share_a_backlog(archive: Archive) -> None:
     assert shown == [1] * 30
 
 
-def test_a_store_that_is_away_costs_no_tries(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_costs_no_tries(archive: Archive) -> None:
     """Else what was acknowledged would be given up after four attempts within an outage (promise P6)."""
-    pack = packed(archive, instance(1))
-    folder = archive.settings.data / "objects"
-    folder.rename(folder.with_name("away"))
+    packed(archive, instance(1))
+    (stored,) = (archive.settings.data / "objects" / "packs").rglob("*.pack")
+    aside = stored.rename(stored.with_suffix(".aside"))
+    stored.symlink_to(stored)  # to open it is an error of the file system: ELOOP
     turns = Turns()
     for _ in range(TRIES_MAX + 3):
         with pytest.raises(OSError):
             index_next(archive, turns)
-    folder.rmdir() if folder.exists() else None
-    folder.with_name("away").rename(folder)
+    aside.replace(stored)
     outcome = index_next(archive, turns)
     assert outcome is not None
-    assert outcome.shown == 1
-    assert outcome.state == "indexed", pack
+    assert (outcome.state, outcome.shown) == ("indexed", 1)
 
 
 def test_what_was_tried_waits_a_moment(archive: Archive) -> None:
@@ -125,4 +150,4 @@ def test_the_next_one_is_found_as_fast_in_a_long_line(archive: Archive) -> None:
         assert (time.monotonic() - began) / 20 < 0.02
         assert other in {p.id for p in found}
         connection.execute(text("DELETE FROM packs WHERE key LIKE 'packs/_' OR bytes = 0"))
-    assert indexing.index_next(archive, Turns()) is not None
+    assert index_next(archive, Turns()) is not None
