@@ -21,6 +21,7 @@ from pacs.processes import end_with_parent
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.embedded import EmbeddedDatabase
+from storage.hints import QUEUES
 from storage.registry import add_demo_hospitals
 from storage.setup import prepare
 
@@ -60,7 +61,7 @@ def worker_command(name: str) -> list[str]:
     """A worker that is one process. Celery's pool of children stands still for ever when the child that waits at its
     queue is killed, by a lack of memory say; a process alone is started again by whoever started it."""
     return [
-        *CELERY, "worker", "--pool", "solo", "--queues", "index,derive", "--hostname", f"{name}@%h",
+        *CELERY, "worker", "--pool", "solo", "--queues", ",".join(QUEUES), "--hostname", f"{name}@%h",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
 

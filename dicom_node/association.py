@@ -220,7 +220,9 @@ class NodeAssociation(Association):
         self.calling, self.charset = calling, device.charset
         self.principal = Principal(calling, Role.DEVICE, device.facility)
         self.store.serve(
-            Origin(device.facility, calling, called, self.peer), allowed=roles.STORE in device.roles
+            Origin(device.facility, calling, called, self.peer),
+            allowed=roles.STORE in device.roles,
+            emergency=device.emergency,
         )
         requested = request.presentation_context_definition_list
         received = [uid for uid, roles_ in self.requestor.role_selection.items() if roles_.scp_role]

@@ -52,6 +52,7 @@ class StoreRequest:
     sop_class: bytes
     sop_instance: bytes
     has_data_set: bool
+    priority: int = 0  # 0 medium, 1 high, 2 low
 
     @property
     def class_uid(self) -> str:
@@ -132,6 +133,7 @@ def store_request(found: dict[int, bytes]) -> StoreRequest:
         sop_class=found.get(0x0002, b""),
         sop_instance=found.get(0x1000, b""),
         has_data_set=has_data_set(found),
+        priority=int.from_bytes(found.get(0x0700, b"")[:2], "little"),
     )
 
 

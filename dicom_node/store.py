@@ -12,6 +12,7 @@ from storage.records import Origin
 from storage.spool import Reception, Spool
 
 log = get("store")
+HIGH = 1  # priority of a C-STORE-RQ (PS3.7 9.3.1.1)
 
 
 class StoreScp:
@@ -20,7 +21,7 @@ class StoreScp:
     def __init__(self, spool: Spool) -> None:
         self._reception: Reception = spool.reception()
         self._origin: Origin | None = None
-        self._allowed = True
+        self._allowed, self._emergency = True, False
         self._request: StoreRequest | None = None
         self._refusal: tuple[Status, str] | None = None
         self._scratch = bytearray()
@@ -32,9 +33,10 @@ class StoreScp:
         """Whether a request waits for (more of) its data set."""
         return self._request is not None
 
-    def serve(self, origin: Origin, *, allowed: bool = True) -> None:
-        """From whom the instances come, and whether it may store; known once the association is accepted."""
-        self._origin, self._allowed = origin, allowed
+    def serve(self, origin: Origin, *, allowed: bool = True, emergency: bool = False) -> None:
+        """From whom the instances come, whether it may store, and whether all that it sends is urgent; known once the
+        association is accepted."""
+        self._origin, self._allowed, self._emergency = origin, allowed, emergency
 
     def begin(self, request: StoreRequest, abstract_syntax: str, transfer_syntax: str) -> None:
         """A C-STORE-RQ came on a presentation context of these."""
@@ -50,7 +52,10 @@ class StoreScp:
             self._refuse(Status.INVALID_OBJECT_INSTANCE, "the command has no SOP Class or Instance UID")
             return
         try:
-            self._reception.begin(self._origin, request.class_uid, request.instance_uid, transfer_syntax)
+            self._reception.begin(
+                self._origin, request.class_uid, request.instance_uid, transfer_syntax,
+                urgent=self._emergency or request.priority == HIGH,
+            )  # fmt: skip
         except OutOfResources as error:
             self._refuse(Status.OUT_OF_RESOURCES, str(error))
         except EncodedError:

@@ -16,6 +16,8 @@ from pacs.settings import Settings
 log = get("hints")
 
 INDEX_PACK, DERIVE_SERIES, SWEEP = "tongying.index_pack", "tongying.derive_series", "tongying.sweep"
+QUEUES = ("urgent", "index", "derive")  # which a worker serves, by turns
+INDEX_EXPIRES_SECONDS = 30  # the sweep has hinted again by then: else hints pile up behind a backlog
 EMBEDDED_POLL_SECONDS = 0.05
 AWAY_FACTOR = 2  # a broker that took no hint is left alone twice as long as it held us up
 TRANSPORT_ALIASES["tongying-files"] = "storage.filebroker:Transport"
@@ -24,7 +26,7 @@ TRANSPORT_ALIASES["tongying-files"] = "storage.filebroker:Transport"
 class Hints(Protocol):
     """Where hints go."""
 
-    def index_pack(self, pack_id: uuid.UUID) -> None: ...
+    def index_pack(self, pack_id: uuid.UUID, *, urgent: bool = False) -> None: ...
     def derive_series(self, series_pk: int) -> None: ...
 
 
@@ -35,18 +37,21 @@ class CeleryHints:
         self._app = celery_app(settings)
         self._away_until = 0.0
 
-    def index_pack(self, pack_id: uuid.UUID) -> None:
-        self._send(INDEX_PACK, str(pack_id), "index")
+    def index_pack(self, pack_id: uuid.UUID, *, urgent: bool = False) -> None:
+        """There is one more pack to index; which one is next, the worker decides (`storage.lanes`)."""
+        self._send(INDEX_PACK, str(pack_id), "urgent" if urgent else "index", expires=INDEX_EXPIRES_SECONDS)
 
     def derive_series(self, series_pk: int) -> None:
         self._send(DERIVE_SERIES, series_pk, "derive")
 
-    def _send(self, task: str, argument: Any, queue: str) -> None:
+    def _send(self, task: str, argument: Any, queue: str, **options: Any) -> None:
         began = time.monotonic()
         if began < self._away_until:
             return  # a hung broker must not hold up shipping; the sweep hints again
         try:
-            self._app.send_task(task, args=[argument], queue=queue, retry=False, ignore_result=True)
+            self._app.send_task(
+                task, args=[argument], queue=queue, retry=False, ignore_result=True, **options
+            )
         except Exception as error:  # kombu's transports raise what their libraries raise
             now = time.monotonic()
             self._away_until = now + AWAY_FACTOR * (now - began)

@@ -6,6 +6,7 @@ kept in the pack, and the others flow (promise P9).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
 from collections import Counter
@@ -26,8 +27,10 @@ from storage import contents, describe, records
 from storage.archive import Archive
 from storage.blobs import ObjectReader
 from storage.contents import Entry
+from storage.database import Unavailable
 from storage.index import writes
 from storage.index.writes import PackRow
+from storage.lanes import Turns, claimed, waiting_packs
 from storage.packnames import contents_key, metadata_key
 from storage.records import Record
 from storage.repairs import DeviceCharsets, device_charsets, note_repairs
@@ -35,6 +38,8 @@ from storage.routing import Arrival, forward
 
 log = get("indexing")
 
+AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # what it is when a dependency is away
+NOTHING = "nothing to do"
 TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
 RECORD_SECONDS_MAX = 30  # to read one, where it has a process of its own
 RACES_MAX = 5
@@ -89,6 +94,28 @@ class _Race(Exception):
     """Another transaction inserted one of our instances meanwhile."""
 
 
+def index_next(archive: Archive, turns: Turns) -> Outcome | None:
+    """Index the pack whose turn it is; None if none waits, or others are at those that do. Raises as `index_pack`."""
+    with archive.database.begin() as connection:
+        waiting = waiting_packs(connection)
+    for pack in turns.order(waiting, lambda p: (p.facility_id, p.urgent)):
+        with claimed(archive, pack.id) as mine:
+            outcome = _index_claimed(archive, pack.id) if mine else None
+        if outcome is not None and outcome.state != NOTHING:
+            turns.served(pack.facility_id)
+            return outcome
+    return None
+
+
+def _index_claimed(archive: Archive, pack_id: uuid.UUID) -> Outcome:
+    try:
+        return index_pack(archive, pack_id)
+    except AWAY:
+        with contextlib.suppress(*AWAY), archive.database.begin() as connection:
+            writes.take_back_try(connection, pack_id)
+        raise
+
+
 def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
     """Index one pack; raises OSError or a database error where a dependency is away (then the sweep tries again)."""
     with archive.database.begin() as connection:
@@ -99,13 +126,13 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
             return Outcome("failed")
         charsets = device_charsets(connection, pack.facility_id) if pack else DeviceCharsets()
     if pack is None:
-        return Outcome("nothing to do")
+        return Outcome(NOTHING)
     batch = _read(archive, pack, charsets)
     for _ in range(RACES_MAX):
         try:
             with archive.database.begin() as connection:
                 if not writes.lock_pack(connection, pack_id):
-                    return Outcome("nothing to do")
+                    return Outcome(NOTHING)
                 outcome = _write(archive, connection, pack, batch)
         except _Race:
             continue

@@ -6,6 +6,9 @@ import os
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
+
+URGENT = ".urgent"
 
 
 def new_pack_id() -> uuid.UUID:
@@ -15,6 +18,20 @@ def new_pack_id() -> uuid.UUID:
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(0x3 << 62) | 2 << 62
     return uuid.UUID(int=value)
+
+
+def segment_name(pack_id: uuid.UUID, *, urgent: bool) -> str:
+    """Of the spool's file. Whether it is urgent stands in its name, so that a restart does not forget it."""
+    return f"{pack_id}{URGENT if urgent else ''}.seg"
+
+
+def pack_of(segment: Path) -> uuid.UUID:
+    """The pack that a segment becomes."""
+    return uuid.UUID(segment.name.partition(".")[0])
+
+
+def is_urgent(segment: Path) -> bool:
+    return URGENT in segment.suffixes
 
 
 def pack_key(facility: str, pack_id: uuid.UUID) -> str:

@@ -5,8 +5,8 @@ Each step can be repeated, so after a crash at any point the spool is simply shi
 
 from __future__ import annotations
 
-import queue
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from storage.archive import Archive
 from storage.database import Unavailable
 from storage.hints import Hints
 from storage.index.tables import facilities, packs
-from storage.packnames import pack_key
+from storage.lanes import SegmentQueue
+from storage.packnames import is_urgent, pack_key, pack_of
 from storage.spool import adopt_orphans
 
 log = get("shipping")
@@ -29,13 +30,16 @@ AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)
 
 def ship(archive: Archive, segment: Path) -> uuid.UUID:
     """Ship one sealed segment; raises OSError or a database error where a dependency is away."""
-    pack_id, code = uuid.UUID(segment.stem), segment.parent.name
+    pack_id, code = pack_of(segment), segment.parent.name
     key = pack_key(code, pack_id)
     size = segment.stat().st_size
     with archive.database.begin() as connection:  # asked first: no upload while the row could not be written
         facility_id = _facility(connection, code)
     archive.objects.put_file(key, segment)
-    row = {"id": pack_id, "facility_id": facility_id, "key": key, "bytes": size, "hinted_at": func.now()}
+    row = {
+        "id": pack_id, "facility_id": facility_id, "key": key, "bytes": size, "urgent": is_urgent(segment),
+        "hinted_at": func.now(),
+    }  # fmt: skip
     with archive.database.begin() as connection:
         connection.execute(insert(packs).values(row).on_conflict_do_nothing())
     segment.unlink()
@@ -53,21 +57,26 @@ def _facility(connection: Connection, code: str) -> int:
 
 
 class Shipper:
-    """A thread that ships what is handed to it, and tries again for as long as a dependency is away.
+    """Threads that ship what is handed to them, facilities by turns, and try again for as long as a dependency is away.
 
-    One segment that cannot be shipped does not hold up the others: it goes to the end of the queue. When there is
+    One segment that cannot be shipped does not hold up the others: it goes to the end of its facility's line. One of
+    the threads ships urgent segments only, so that they need not wait for the upload of a large one. When there is
     nothing else to do, the segments of spools whose owners are gone are shipped too.
     """
 
     def __init__(self, archive: Archive, hints: Hints) -> None:
         self._archive, self._hints = archive, hints
-        self._queue: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._queue = SegmentQueue()
         self._stopping = threading.Event()
         self._failures = 0  # in a row
-        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(urgent,), name=name, daemon=True)
+            for name, urgent in (("shipper", False), ("shipper-urgent", True))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, segment: Path) -> None:
         """Ship this segment soon. Never blocks."""
@@ -75,21 +84,23 @@ class Shipper:
 
     def close(self, timeout_seconds: float = 30) -> None:
         """Ship what was handed over, as far as the time allows; the rest stays in the spool for the next start."""
-        self._queue.put(None)
-        self._thread.join(timeout_seconds)
+        self._queue.close()
+        deadline = time.monotonic() + timeout_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._stopping.set()
-        self._thread.join(1)
+        for thread in self._threads:
+            thread.join(1)
 
-    def _run(self) -> None:
-        while True:
-            try:
-                segment = self._queue.get(timeout=ORPHAN_SECONDS)
-            except queue.Empty:
-                self._adopt()
-                continue
-            if segment is None:
+    def _run(self, urgent_only: bool) -> None:
+        while not self._stopping.is_set():
+            segment = self._queue.get(ORPHAN_SECONDS, urgent_only=urgent_only)
+            if segment is not None:
+                self._try(segment)
+            elif self._queue.closed:
                 return
-            self._try(segment)
+            elif not urgent_only:
+                self._adopt()
 
     def _adopt(self) -> None:
         try:
@@ -107,9 +118,11 @@ class Shipper:
             return  # another process shipped it
         except AWAY as error:
             log.warning("ship_delayed", segment=segment.name, error=type(error).__name__)
+            if self._queue.closed:
+                return  # it stays in the spool for the next start
             self._queue.put(segment)
             self._stopping.wait(RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)])
             self._failures += 1
         else:
             self._failures = 0
-            self._hints.index_pack(pack_id)
+            self._hints.index_pack(pack_id, urgent=is_urgent(segment))

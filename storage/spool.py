@@ -20,7 +20,7 @@ from pacs.errors import OutOfResources, TooLarge
 from pacs.logs import get
 from pacs.settings import Settings
 from storage import records
-from storage.packnames import new_pack_id
+from storage.packnames import new_pack_id, segment_name
 from storage.records import Origin, RecordHeader
 from storage.segments import FileReader, Segment, remove, sync_directory, write_all
 
@@ -29,6 +29,7 @@ BUFFER_BYTES = 1024 * 1024  # of a reception, from its first bytes on
 FREE_SPACE_SECONDS = 0.2  # how long a reading of the free space is believed
 
 Sealed = Callable[[Path], None]
+Lane = tuple[str, bool]  # facility, and whether it is urgent: no emergency waits for a backfill's segment
 
 
 class Spool:
@@ -38,7 +39,7 @@ class Spool:
         self.root = root
         self.settings = settings
         self._on_sealed = on_sealed
-        self._open: dict[str, Segment] = {}
+        self._open: dict[Lane, Segment] = {}
         self._lock = threading.Lock()
         self._free_read = (-1.0, 0)
         self._durable_directories: set[str] = set()
@@ -61,30 +62,31 @@ class Spool:
         if self._sealer.is_alive():
             self._sealer.join()
         with self._lock:
-            facilities = list(self._open)
-        for facility in facilities:
-            self._seal(facility)
+            lanes = list(self._open)
+        for lane in lanes:
+            self._seal(lane)
         os.close(self._owner)
 
     def reception(self) -> Reception:
         """A place to receive instances in, one after the other; one for each association."""
         return Reception(self)
 
-    def append(self, facility: str, buffers: list[bytes | bytearray | memoryview]) -> None:
-        """Append a record to the facility's open segment and return when it is durable."""
+    def append(self, lane: Lane, buffers: list[bytes | bytearray | memoryview]) -> None:
+        """Append a record to the open segment of its facility and lane, and return when it is durable."""
         self.check_room(sum(len(b) for b in buffers))
         while True:
-            segment = self._segment(facility)
+            segment = self._segment(lane)
             end = segment.append(buffers)
             if end is not None:
                 break
-            self._seal(facility, segment)  # full, old or failed: the next round takes a new one
+            self._seal(lane, segment)  # full, old or failed: the next round takes a new one
         segment.wait_durable(end)
         if segment.written >= self.settings.segment_bytes_max:
-            self._seal(facility, segment)
+            self._seal(lane, segment)
 
-    def new_segment_path(self, facility: str) -> Path:
+    def new_segment_path(self, lane: Lane) -> Path:
         """The path of a new segment, in a directory that is durable; raises OutOfResources."""
+        facility, urgent = lane
         directory = self.root / facility
         if facility not in self._durable_directories or not directory.exists():
             try:
@@ -93,7 +95,7 @@ class Spool:
             except OSError as error:
                 raise OutOfResources(f"spool: {error.strerror}") from error
             self._durable_directories.add(facility)
-        return directory / f"{new_pack_id()}.seg"
+        return directory / segment_name(new_pack_id(), urgent=urgent)
 
     def hand_over(self, path: Path) -> None:
         self._on_sealed(path)
@@ -112,22 +114,22 @@ class Spool:
         if free - wanted < self.settings.disk_free_bytes_min:
             raise OutOfResources("disk low")
 
-    def _segment(self, facility: str) -> Segment:
+    def _segment(self, lane: Lane) -> Segment:
         with self._lock:
-            segment = self._open.get(facility)
+            segment = self._open.get(lane)
             if segment is None:
                 try:
-                    segment = self._open[facility] = Segment(self.new_segment_path(facility))
+                    segment = self._open[lane] = Segment(self.new_segment_path(lane))
                 except OSError as error:
                     raise OutOfResources(f"spool: {error.strerror}") from error
             return segment
 
-    def _seal(self, facility: str, expected: Segment | None = None) -> None:
+    def _seal(self, lane: Lane, expected: Segment | None = None) -> None:
         with self._lock:
-            segment = self._open.get(facility)
+            segment = self._open.get(lane)
             if segment is None or (expected is not None and segment is not expected):
                 return
-            del self._open[facility]
+            del self._open[lane]
         if segment.seal():
             self._on_sealed(segment.path)
         else:
@@ -139,14 +141,14 @@ class Spool:
             now = time.monotonic()
             with self._lock:
                 segments = list(self._open.items())
-            for facility, segment in segments:
+            for lane, segment in segments:
                 if segment.ripe(
                     now,
                     bytes_max=limits.segment_bytes_max,
                     idle_s_max=limits.segment_idle_ms_max / 1000,
                     age_s_max=limits.segment_age_ms_max / 1000,
                 ):
-                    self._seal(facility, segment)
+                    self._seal(lane, segment)
 
 
 class Reception:
@@ -159,10 +161,14 @@ class Reception:
         self._large: _LargeObject | None = None
         self._header: RecordHeader | None = None
         self._part10 = b""
+        self._urgent = False
 
-    def begin(self, origin: Origin, sop_class: str, sop_instance: str, transfer_syntax: str) -> None:
+    def begin(
+        self, origin: Origin, sop_class: str, sop_instance: str, transfer_syntax: str, *, urgent: bool = False
+    ) -> None:
         """Start an instance; raises OutOfResources early when the disk is low."""
         self.discard()
+        self._urgent = urgent
         self._spool.check_room(0)
         sendable = origin.calling.isascii() and origin.calling.isprintable() and len(origin.calling) <= 16
         source_ae = origin.calling if sendable else ""
@@ -197,7 +203,7 @@ class Reception:
             body = memoryview(self._buffer)[: self._length]
             crc = zlib.crc32(body, zlib.crc32(self._part10))
             before = records.frame(header, len(self._part10) + len(body), crc) + self._part10
-            self._spool.append(header.origin.facility, [before, body])
+            self._spool.append((header.origin.facility, self._urgent), [before, body])
         self._length = 0
 
     def discard(self) -> None:
@@ -217,7 +223,7 @@ class Reception:
     def _spill(self) -> None:
         assert self._header is not None, "begin first"
         if self._large is None:
-            path = self._spool.new_segment_path(self._header.origin.facility)
+            path = self._spool.new_segment_path((self._header.origin.facility, self._urgent))
             self._large = _LargeObject(path, self._header, self._part10, self._spool)
         self._large.write(memoryview(self._buffer)[: self._length])
         self._length = 0

@@ -16,6 +16,7 @@ from storage.renditions import QUIET_SECONDS, TRIES_MAX
 
 HINT_SECONDS = 10  # what waits this long after its last hint is hinted again
 BATCH = 200
+INDEX_HINTS_MAX = 16  # of a sweep: each keeps a worker busy for a while, whatever it names
 
 
 def sweep(archive: Archive, hints: Hints) -> int:
@@ -23,8 +24,8 @@ def sweep(archive: Archive, hints: Hints) -> int:
     with archive.database.begin() as connection:
         late = _late_packs(connection)
         underived = _underived_series(connection)
-    for pack_id in late:
-        hints.index_pack(pack_id)
+    for pack_id, urgent in late:
+        hints.index_pack(pack_id, urgent=urgent)
     for series_pk in underived:
         hints.derive_series(series_pk)
     recount(archive)
@@ -35,16 +36,17 @@ def _long_ago() -> ColumnElement[datetime]:
     return func.now() - timedelta(seconds=HINT_SECONDS)
 
 
-def _late_packs(connection: Connection) -> Sequence[uuid.UUID]:
+def _late_packs(connection: Connection) -> list[tuple[uuid.UUID, bool]]:
+    """Some of those whose hints may be lost, each with whether it is urgent."""
     waiting = (
         select(packs.c.id)
         .where(packs.c.state == "shipped", packs.c.hinted_at < _long_ago())
-        .order_by(packs.c.hinted_at)
-        .limit(BATCH)
+        .order_by(packs.c.urgent.desc(), packs.c.hinted_at)
+        .limit(INDEX_HINTS_MAX)
         .with_for_update(skip_locked=True)
     )
     noted = update(packs).where(packs.c.id.in_(waiting)).values(hinted_at=func.now())
-    return connection.execute(noted.returning(packs.c.id)).scalars().all()
+    return [(i, u) for i, u in connection.execute(noted.returning(packs.c.id, packs.c.urgent))]
 
 
 def _underived_series(connection: Connection) -> Sequence[int]:

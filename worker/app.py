@@ -1,12 +1,12 @@
 """The Celery application and its tasks: each calls one verb of storage.
 
-Run as `celery --app worker.app worker --pool solo -Q index,derive`, as many as there are cores, and one
+Run as `celery --app worker.app worker --pool solo -Q urgent,index,derive`, as many as there are cores, and one
 `celery --app worker.app beat`; the settings come from the environment.
 """
 
 from __future__ import annotations
 
-import uuid
+import time
 import warnings
 from functools import cache
 
@@ -19,7 +19,8 @@ from pacs.settings import from_environment
 from storage.archive import Archive
 from storage.database import Unavailable
 from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints, celery_app
-from storage.indexing import index_pack
+from storage.indexing import index_next
+from storage.lanes import Turns
 from storage.renditions import derive_series
 from storage.sweeps import sweep
 
@@ -28,6 +29,8 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 settings = from_environment()
 app = celery_app(settings)
 log = logs.get("worker")
+turns = Turns()
+SLICE_SECONDS = 1.0  # of indexing for one hint, then thumbnails have their turn
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
 INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60
 
@@ -50,15 +53,21 @@ def _logs(**_: object) -> None:
 
 @app.task(name=INDEX_PACK)
 def index(pack_id: str) -> None:
-    """Index a pack and hint the thumbnails of its series."""
+    """Index what waits, by turns, and hint the thumbnails of its series. The hint says that there is work, not which
+    pack is next; for a moment the worker goes on without another one."""
+    until = time.monotonic() + SLICE_SECONDS
     try:
-        with ends_within(INDEX_SECONDS_MAX):
-            outcome = index_pack(archive(), uuid.UUID(pack_id))
+        while True:
+            with ends_within(INDEX_SECONDS_MAX):
+                outcome = index_next(archive(), turns)
+            if outcome is None:
+                return
+            for series_pk in outcome.series:
+                hints().derive_series(series_pk)
+            if time.monotonic() > until:
+                return
     except AWAY as error:
         log.warning("index_delayed", pack=pack_id, error=type(error).__name__)
-        return
-    for series_pk in outcome.series:
-        hints().derive_series(series_pk)
 
 
 @app.task(name=DERIVE_SERIES)

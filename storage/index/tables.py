@@ -158,10 +158,12 @@ packs = Table(
     Column("state", Text, nullable=False, server_default="shipped"),  # shipped, indexed, failed
     Column("tries", SmallInteger, nullable=False, server_default="0"),
     Column("records", Integer),
+    Column("urgent", Boolean, nullable=False, server_default=text("false")),  # goes before what is not
     moment("shipped_at"),
     moment("hinted_at"),
     Column("indexed_at", DateTime(timezone=True)),
     Index("ix_packs_waiting", "hinted_at", postgresql_where=text("state = 'shipped'")),
+    Index("ix_packs_lanes", "facility_id", "urgent", "id", postgresql_where=text("state = 'shipped'")),
 )  # fmt: skip
 
 series_packs = Table(

@@ -37,6 +37,13 @@ def count_try(connection: Connection, pack_id: uuid.UUID) -> PackRow | None:
     return PackRow(*row) if row else None
 
 
+def take_back_try(connection: Connection, pack_id: uuid.UUID) -> None:
+    """A try that ended because a dependency was away says nothing against the pack."""
+    connection.execute(
+        update(packs).where(packs.c.id == pack_id, packs.c.tries > 0).values(tries=packs.c.tries - 1)
+    )
+
+
 def lock_pack(connection: Connection, pack_id: uuid.UUID) -> bool:
     """Lock a pack for this transaction; False if it is indexed already, or somebody else is at it."""
     query = (

@@ -95,13 +95,15 @@ def us(number: int, value: int) -> bytes:
     return element(number, struct.pack("<H", value))
 
 
-def store_rq(sop_instance: str, *, sop_class: str = CT, message_id: int = 1, data_set: bool = True) -> bytes:
+def store_rq(
+    sop_instance: str, *, sop_class: str = CT, message_id: int = 1, data_set: bool = True, priority: int = 0
+) -> bytes:
     """A C-STORE-RQ command set (PS3.7 9.3.1.1)."""
     return command(
         element(0x0002, sop_class.encode()),
         us(0x0100, 0x0001),
         us(0x0110, message_id),
-        us(0x0700, 0),
+        us(0x0700, priority),
         us(0x0800, 0x0000 if data_set else 0x0101),
         element(0x1000, sop_instance.encode()),
     )

@@ -41,7 +41,7 @@ class Noted:
         self.packs: list[uuid.UUID] = []
         self.series: list[int] = []
 
-    def index_pack(self, pack_id: uuid.UUID) -> None:
+    def index_pack(self, pack_id: uuid.UUID, *, urgent: bool = False) -> None:
         self.packs.append(pack_id)
 
     def derive_series(self, series_pk: int) -> None:
