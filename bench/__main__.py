@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import machine, page, report, retrieve, search, store
+from bench import machine, page, query, report, retrieve, search, store
 from bench.measure import Group
 from bench.peers import ORTHANC, STORESCP, TONGYING, available, running
 from bench.run import FULL, QUICK, TINY, Run, Sizes
@@ -24,6 +24,7 @@ GROUPS: dict[str, Callable[[Run], Group]] = {
     "search": search.measure,
     "retrieve": retrieve.measure,
     "page": page.measure,
+    "query": query.measure,  # the last: it fills the index
 }
 
 

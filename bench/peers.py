@@ -83,9 +83,15 @@ class Tongying:
         found: dict[str, list[int]] = {"PostgreSQL": [self._postgres()]}
         for child in psutil.Process(self.server.process.pid).children():
             command = " ".join(child.cmdline())
-            for mark, role in (("dicom_node", "node"), ("celery", "worker"), ("viewer_api", "API")):
+            for mark, role in (
+                ("dicom_node.exchange", "exchange"),
+                ("dicom_node", "node"),
+                ("celery", "worker"),
+                ("viewer_api", "API"),
+            ):
                 if mark in command:
                     found.setdefault(role, []).append(child.pid)
+                    break
         return found
 
     def _postgres(self) -> int:

@@ -22,6 +22,7 @@ class Sizes:
     slices: int = 250  # of the series that is retrieved
     requests: int = 100  # of each small kind
     page_rounds: int = 5
+    indexed: int = 100_000  # studies among which C-FIND finds its hundred
     settle_seconds: float = 0.3  # before each turn of C-STORE, after a sync of all disks; 0: neither
 
 
@@ -36,6 +37,7 @@ TINY = Sizes(
     slices=6,
     requests=3,
     page_rounds=1,
+    indexed=200,
     settle_seconds=0,
 )
 

@@ -1,0 +1,144 @@
+"""DIMSE: C-FIND of 100 studies out of many, and C-MOVE of a series to a receiver that throws it away."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+
+from bench.corpus import Study, make_study
+from bench.measure import Figure, Group, Row, milliseconds, stop_by_pid, until
+from bench.peers import ORTHANC, TONGYING, Peer, Tongying
+from bench.run import Run
+from bench.senders import send
+from bench.web import Client
+from tests.support import pdu
+from tests.support.dicom import NO_WAIT
+from tests.support.pdu import EXPLICIT, associated
+from tests.support.pdu import Peer as Caller
+from tests.support.server import free_port
+
+STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+DESTINATION = "BENCHDEST"
+FOUND, WARM = 100, 5
+PENDING = 0xFF00
+REMARKS = (
+    "C-FIND, STUDY level, Study Root, one kept association of a raw sender: the studies of one day, ten return keys, "
+    "from the request until the last answer is read. The studies stand in the index alone.",
+    "C-MOVE: DCMTK's movescu asks for the series, DCMTK's storescp --ignore takes it; the same two for both, the start "
+    "of movescu (about 20 ms) included.",
+)
+ASKED = (
+    (0x00080020, "DA", b"20260706"), (0x00080030, "TM", b""), (0x00080050, "SH", b""), (0x00080061, "CS", b""),
+    (0x00081030, "LO", b""), (0x00100010, "PN", b""), (0x00100020, "LO", b""), (0x0020000D, "UI", b""),
+    (0x00201206, "IS", b""), (0x00201208, "IS", b""),
+)  # fmt: skip
+# One day has the hundred that are found; the others are spread over thirty years before it.
+FILL = """
+    WITH patient AS (
+        INSERT INTO patients (facility_id, patient_id, patient_name) VALUES (1, 'BENCH', 'Bench^Query') RETURNING id)
+    INSERT INTO studies (facility_id, patient_pk, study_uid, study_date, study_time, accession, patient_id,
+                         patient_name, name_folded, name_tokens, modalities, series_count, instance_count)
+    SELECT 1, patient.id, '1.2.826.0.1.99.' || n,
+           CASE WHEN n <= %(found)s THEN DATE '2026-07-06' ELSE DATE '1995-01-01' + n %% 11000 END,
+           TIME '08:00' + n %% 36000 * INTERVAL '1 second', 'A' || n, 'P' || n %% 50000,
+           'Bench^Query' || n %% 50000, 'bench^query' || n %% 50000, ARRAY['bench', 'query' || n %% 50000],
+           ARRAY['CT'], 2, 250
+    FROM patient, generate_series(1, %(studies)s) n
+"""
+
+
+def measure(run: Run) -> Group:
+    """C-MOVE in turns, then C-FIND at ours."""
+    study = make_study(run.folder / "move", run.sizes.slices, run.sizes.side, "MOVE")
+    peers = {name: run.peers[name] for name in (TONGYING, ORTHANC) if name in run.peers}
+    moves: dict[str, list[float]] = {name: [] for name in peers}
+    with _receiver() as port:
+        for peer in peers.values():
+            _introduce(peer, port)
+            _store(peer, study)
+        for number in range(-run.sizes.warm_rounds, run.sizes.rounds):
+            for name, peer in peers.items():
+                seconds = _move(peer, study)
+                if number >= 0:
+                    moves[name].append(len(study.images) / seconds)
+    rows = [Row(f"C-MOVE of a series of {len(study.images)}", "images/s",
+                {name: Figure(tuple(taken)) for name, taken in moves.items()}, more_is_better=True)]  # fmt: skip
+    ours = run.peers.get(TONGYING)
+    if isinstance(ours, Tongying):
+        times = Figure(tuple(_find(run, ours)))
+        rows += [Row(f"C-FIND of {FOUND} of {run.sizes.indexed:,} studies, p{p}", "ms", {TONGYING: times}, percentile=p)
+                 for p in (50, 95)]  # fmt: skip
+    for row in rows:
+        run.say("  " + row.what + ": " + ", ".join(f"{n} {row.shown(n):.1f} {row.unit}" for n in row.figures))
+    return Group("query", "C-FIND and C-MOVE", tuple(rows), REMARKS)
+
+
+@contextmanager
+def _receiver() -> Iterator[int]:
+    port = free_port()
+    command = ["storescp", "--fork", "--ignore", "--max-pdu", "131072", str(port)]
+    process = subprocess.Popen(command, env=NO_WAIT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(0.5)
+        yield port
+    finally:
+        stop_by_pid([process.pid])
+        process.wait()
+
+
+def _introduce(peer: Peer, port: int) -> None:
+    """Tell a peer where the destination is."""
+    if isinstance(peer, Tongying):
+        peer.server.run("remote", "add", "bench", DESTINATION, "127.0.0.1", str(port))
+        return
+    assert peer.web is not None
+    place = {"AET": DESTINATION, "Host": "127.0.0.1", "Port": port}
+    httpx.put(f"http://127.0.0.1:{peer.web.port}/modalities/bench", json=place).raise_for_status()
+
+
+def _store(peer: Peer, study: Study) -> None:
+    send(peer, [[study.folder]])
+    assert peer.web is not None
+    with Client(peer.web) as client:
+        until(lambda: client.instances_of(study.study_uid) == len(study.images),
+              poll_seconds=0.05, seconds_max=60, what=f"{peer.name} lists the series")  # fmt: skip
+
+
+def _move(peer: Peer, study: Study) -> float:
+    """Seconds; raises subprocess.CalledProcessError where not all was moved."""
+    command = ["movescu", "-S", "-aec", peer.ae_title, "-aem", DESTINATION, "-k", "0008,0052=SERIES", "-k",
+               f"StudyInstanceUID={study.study_uid}", "-k", f"SeriesInstanceUID={study.series_uid}", "127.0.0.1",
+               str(peer.dicom_port)]  # fmt: skip
+    began = time.perf_counter()
+    subprocess.run(command, env=NO_WAIT, check=True, capture_output=True, timeout=120)
+    return time.perf_counter() - began
+
+
+def _find(run: Run, ours: Tongying) -> list[float]:
+    place = f"host={ours.server.data / 'postgres'} dbname=tongying user=postgres"
+    with psycopg.connect(place, autocommit=True) as connection:
+        connection.execute(FILL, {"found": FOUND, "studies": run.sizes.indexed})
+        connection.execute("VACUUM ANALYZE studies")
+    with associated(ours.dicom_port, [(STUDY_FIND, [EXPLICIT])]) as caller:
+        taken = [milliseconds(lambda: _ask(caller)) for _ in range(WARM + run.sizes.requests)]
+        caller.release()
+    return taken[WARM:]
+
+
+def _ask(caller: Caller) -> None:
+    """One C-FIND; raises AssertionError where not all came."""
+    elements = sorted((*ASKED, (0x00080052, "CS", b"STUDY ")))
+    identifier = b"".join(pdu.explicit(tag, vr, value) for tag, vr, value in elements)
+    command = pdu.command(pdu.element(2, STUDY_FIND.encode()), pdu.us(0x0100, 0x0020), pdu.us(0x0110, 1),
+                          pdu.us(0x0700, 0), pdu.us(0x0800, 1))  # fmt: skip
+    caller.send(*pdu.message(command, identifier))
+    answers = 0
+    while (status := caller.answer().status) == PENDING:
+        caller.read()  # the data set, which fits into one PDU
+        answers += 1
+    assert (status, answers) == (0, FOUND), (status, answers)
