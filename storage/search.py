@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 
 from pacs.access import Principal
 from pacs.attributes import Level
 from pacs.query import Query
 from storage.archive import Archive
 from storage.index.compiler import compile_query
+from storage.index.tables import series_packs
 
+BATCH = 100  # series whose packs are asked for at once
 SERIES_SCANNED_MAX = 500  # for one query at the instance level
 Found = Row[Any]
 
@@ -34,6 +37,23 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
 
 def metadata_lines(archive: Archive, found: list[Found]) -> Iterator[tuple[Found, list[bytes]]]:
     """Each series with the DICOM JSON of its instances."""
-    for row in found:
+    for some in (found[n : n + BATCH] for n in range(0, len(found), BATCH)):
+        places: dict[int, list[uuid.UUID]] = {row.series_pk: [] for row in some}
+        statement = (
+            select(series_packs.c.series_pk, series_packs.c.pack_id)
+            .where(series_packs.c.series_pk.in_(places), series_packs.c.instance_count > 0)
+            .order_by(series_packs.c.pack_id)
+        )
         with archive.database.begin() as connection:
-            yield row, archive.metadata(connection, row.series_pk)
+            for series_pk, pack_id in connection.execute(statement):
+                places[series_pk].append(pack_id)
+        for row in some:
+            packs_of_it = places[row.series_pk]
+            yield (
+                row,
+                [
+                    x
+                    for pack in packs_of_it
+                    for x in archive.shelf.lines(archive.objects, row.series_pk, pack)
+                ],
+            )
