@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
 
 from storage.archive import Archive
 from storage.hints import Hints
@@ -37,7 +37,8 @@ def _long_ago() -> ColumnElement[datetime]:
 
 
 def _late_packs(connection: Connection) -> list[tuple[uuid.UUID, bool]]:
-    """Some of those whose hints may be lost, each with whether it is urgent."""
+    """Some of those whose hints may be lost, each with whether it is urgent. Of one that was tried the time stays,
+    since it says when the next try is due (`storage.lanes`): noted anew here, it would never be."""
     waiting = (
         select(packs.c.id)
         .where(packs.c.state == "shipped", packs.c.hinted_at < _long_ago())
@@ -45,7 +46,8 @@ def _late_packs(connection: Connection) -> list[tuple[uuid.UUID, bool]]:
         .limit(INDEX_HINTS_MAX)
         .with_for_update(skip_locked=True)
     )
-    noted = update(packs).where(packs.c.id.in_(waiting)).values(hinted_at=func.now())
+    again = case((packs.c.tries == 0, func.now()), else_=packs.c.hinted_at)
+    noted = update(packs).where(packs.c.id.in_(waiting)).values(hinted_at=again)
     return [(i, u) for i, u in connection.execute(noted.returning(packs.c.id, packs.c.urgent))]
 
 

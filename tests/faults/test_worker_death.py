@@ -37,9 +37,9 @@ def test_any_process_of_the_worker_may_die(own_server: Server) -> None:
 
 
 def lose_hints(server: Server) -> None:
-    """Every pack waits to be indexed, and only the sweep will find it."""
+    """Every pack was tried and waits to be indexed, and only the sweep will find it."""
     with psycopg.connect(f"host={server.data / 'postgres'} dbname=tongying user=postgres") as connection:
         lost = connection.execute(
-            "UPDATE packs SET state = 'shipped', tries = 0, hinted_at = now() - interval '1 hour'"
+            "UPDATE packs SET state = 'shipped', tries = 1, hinted_at = now() - interval '1 hour'"
         )
         assert lost.rowcount
