@@ -86,9 +86,9 @@ def remote_remove(name: str) -> None:
 @remote_app.command("echo")
 def remote_echo(name: str) -> None:
     """Ask a remote whether it is there (C-ECHO)."""
-    from dicom_node.requestor import Context, Requestor
+    from dicom_node.calling import connect
+    from dicom_node.requestor import Context
     from dicom_node.syntaxes import IMPLICIT, VERIFICATION  # here: no other command needs to load pynetdicom
-    from dicom_node.turn import tls_of
 
     with opened() as archive:
         remote = remotes.remote_named(archive, name)
@@ -96,10 +96,8 @@ def remote_echo(name: str) -> None:
     if remote.kind != DICOM:
         raise NotAcceptable(f"{name} is no DICOM node")
     began = time.monotonic()
-    with Requestor(
-        calling=calling, called=remote.ae_title, host=remote.host, port=remote.port or 0, tls=tls_of(remote),
-        contexts=[Context(VERIFICATION, (IMPLICIT,))], connect_seconds=ECHO_SECONDS, idle_seconds=ECHO_SECONDS,
-    ) as peer:  # fmt: skip
+    contexts = [Context(VERIFICATION, (IMPLICIT,))]
+    with connect(remote, calling, contexts, connect_seconds=ECHO_SECONDS, idle_seconds=ECHO_SECONDS) as peer:
         answer = peer.echo()
     if answer.status:
         raise NotAcceptable(f"{name} answered with status {answer.status:04X}")

@@ -83,7 +83,6 @@ class NodeAssociation(Association):
         self.calling = ""
         self.charset = ""  # of the device, where it is known to declare wrongly
         self.extended: dict[str, bytes] = {}  # SOP Class Extended Negotiation: what was agreed on
-        self.busy = False  # a request is being served
         self.store = StoreScp(acceptor.spool)
         super().__init__(acceptor.ae, "acceptor")
         self._server = acceptor  # type: ignore[assignment]  # it asks it for shutdown_request only
@@ -140,11 +139,9 @@ class NodeAssociation(Association):
     def _serve_request(self, msg: Any, context_id: int) -> None:
         """pynetdicom's hook, in the association's thread."""
         self._cancelled.discard(msg.message_id)
-        self.busy = True
         try:
             serve(self, msg)
         finally:
-            self.busy = False
             self.dul.restart_idle_timer()
 
     # What services use.
@@ -152,11 +149,6 @@ class NodeAssociation(Association):
     def cancelled(self, message: Message) -> bool:
         """Whether the peer cancelled this request (C-CANCEL), or is gone."""
         return message.message_id in self._cancelled or self._gone.is_set()
-
-    @property
-    def gone(self) -> bool:
-        """Whether the connection is over."""
-        return self._gone.is_set()
 
     @property
     def leaving(self) -> bool:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydicom.dataset import Dataset
 
 from dicom_node import commands
+from dicom_node.calling import connect
 from dicom_node.commands import Message, Status
-from dicom_node.requestor import Context, Requestor
+from dicom_node.requestor import Context
 from dicom_node.syntaxes import EXPLICIT, IMPLICIT
-from dicom_node.turn import tls_of
 from dicom_node.wire import PeerError
 from pacs.encoded import EncodedError, read_identifier, write_dataset
 from pacs.errors import InvalidUID, NotAcceptable, NotFound
@@ -159,8 +159,7 @@ class Reports:
     def _report(self, asked: Commitment, verdict: Verdict) -> None:
         remote = remote_called(self._archive, asked.facility, asked.calling)
         contexts = [Context(PUSH_MODEL, (EXPLICIT, IMPLICIT), "scp")]
-        with Requestor(calling=asked.called, called=remote.ae_title, host=remote.host, port=remote.port or 0,
-                       contexts=contexts, tls=tls_of(remote)) as peer:  # fmt: skip
+        with connect(remote, asked.called, contexts) as peer:
             report = Dataset.from_json(report_of(asked, verdict))
             answer = peer.report(PUSH_MODEL, PUSH_INSTANCE, event_type(verdict), report)
         if not answer.done:

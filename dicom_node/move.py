@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from dicom_node.calling import connect
 from dicom_node.commands import Message, Status
 from dicom_node.delivery import Outcome, Part, deliver, in_pack_order, plan
 from dicom_node.requestor import Requestor
@@ -114,9 +115,7 @@ class Mover:
 
     @contextlib.contextmanager
     def _connected(self, part: Part) -> Iterator[Requestor]:
-        remote = self._remote
-        with Requestor(calling=self._association.settings.ae_title, called=remote.ae_title, host=remote.host,
-                       port=remote.port or 0, contexts=part.contexts) as peer:  # fmt: skip
+        with connect(self._remote, self._association.settings.ae_title, part.contexts) as peer:
             with self._lock:
                 self._peers.add(peer)
             try:

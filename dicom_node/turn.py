@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dicom_node import notification
+from dicom_node.calling import connect
 from dicom_node.delivery import Part, deliver, in_pack_order, plan
 from dicom_node.requestor import PeerAway, PeerError, Requestor
 from pacs.errors import NotFound, ObjectMissing
@@ -118,10 +118,8 @@ class Turn:
                     self._send(peer, row, [one for one in row.pending() if id(one) in of_part])
 
     def _associate(self, part: Part) -> Requestor:
-        remote = self._remote
-        peer = Requestor(
-            calling=self._archive.settings.ae_title, called=remote.ae_title, host=remote.host,
-            port=remote.port or 0, contexts=part.contexts, tls=tls_of(remote),
+        peer = connect(
+            self._remote, self._archive.settings.ae_title, part.contexts,
             connect_seconds=CONNECT_SECONDS, idle_seconds=IDLE_SECONDS,
         )  # fmt: skip
         with self._lock:
@@ -187,8 +185,3 @@ class Turn:
                         sending.finish(self._archive, row.send.id, len(row.located))
                     else:
                         row.refusals.append(f"the receiver answered {answer.status:04X}: {answer.comment}")
-
-
-def tls_of(remote: Remote) -> ssl.SSLContext | None:
-    """For a remote that is called over TLS: its certificate must be trusted by this machine, and bear its host."""
-    return ssl.create_default_context() if remote.tls else None
