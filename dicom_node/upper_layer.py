@@ -95,6 +95,7 @@ class NodeUpperLayer(DULServiceProvider):
     def over(self) -> None:
         """The connection has ended, or never came to be one."""
         self._node.store.close()
+        self._node.place.leave()
         self._node.hung_up()
         # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
         # the ARTIM timer ends, and fifty port scans lock an address out.

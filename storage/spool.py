@@ -7,6 +7,8 @@ the object store or a parser.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -26,6 +28,7 @@ from storage.segments import FileReader, Segment, remove, sync_directory, write_
 
 log = get("spool")
 BUFFER_BYTES = 1024 * 1024  # of a reception, from its first bytes on
+SPOOLS_MAX = 256  # of one node: its processes, and those of the one before that still ship
 FREE_SPACE_SECONDS = 0.2  # how long a reading of the free space is believed
 
 Sealed = Callable[[Path], None]
@@ -33,7 +36,7 @@ Lane = tuple[str, bool]  # facility, and whether it is urgent: no emergency wait
 
 
 class Spool:
-    """One process's spool directory. Only its owner (by a lock on the directory) writes in it."""
+    """One process's spool directory. Only its owner (by a lock on the directory) writes in it: else BlockingIOError."""
 
     def __init__(self, root: Path, settings: Settings, on_sealed: Sealed) -> None:
         self.root = root
@@ -45,10 +48,22 @@ class Spool:
         self._durable_directories: set[str] = set()
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._owner = os.open(root / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._owner)
+            raise
         sync_directory(root.parent)
         self._stop = threading.Event()
         self._sealer = threading.Thread(target=self._seal_ripe_ones, name="sealer", daemon=True)
+
+    @staticmethod
+    def unowned(settings: Settings, on_sealed: Sealed) -> Spool:
+        """The first of this node's spools that has no owner: each process takes one. Raises OSError."""
+        for number in range(SPOOLS_MAX):
+            with contextlib.suppress(BlockingIOError):
+                return Spool(settings.spool / f"{settings.node_name}.{number}", settings, on_sealed)
+        raise OSError(errno.EBUSY, f"{SPOOLS_MAX} spools of {settings.node_name} have owners")
 
     def start(self) -> None:
         """Recover what an earlier run left, then seal segments as they ripen."""

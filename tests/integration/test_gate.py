@@ -51,6 +51,7 @@ DEVICES: dict[str, tuple[str, ...]] = {
 @pytest.fixture(scope="module")
 def server(workspace: Path) -> Iterator[Server]:
     limits = {
+        "TONGYING_NODE_PROCESSES": "2",  # limits hold for both together
         "TONGYING_ASSOCIATIONS_PER_FACILITY_MAX": str(FACILITY_MAX),
         "TONGYING_ASSOCIATION_IDLE_SECONDS": str(IDLE_SECONDS),
     }
