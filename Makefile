@@ -1,6 +1,7 @@
 # The verbs. Each sets up what it needs; see README.md.
 SHELL := /bin/sh
 PY := .venv/bin/python
+unexport PYTHONDONTWRITEBYTECODE # our own sources too are compiled once, not at every start
 NODE_PATH_DIR = $(shell deploy/node-path.sh)
 
 .PHONY: run demo test check bench faults web lock tools clean
