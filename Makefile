@@ -13,7 +13,7 @@ demo: .venv/.ready-dev web         ## the same, and two demo hospitals send stud
 	@TONGYING_DATA="$${TONGYING_DATA:-demo-data}" .venv/bin/tongying up --demo
 
 test: .venv/.ready-dev web tools   ## every test
-	@$(PY) -m pytest -n 2 --dist loadscope --durations=25 --durations-min=10 tests
+	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=25 --durations-min=10 tests
 
 check: .venv/.ready-dev            ## lint, types, layers, migrations, licences
 	@.venv/bin/ruff check .
