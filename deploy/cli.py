@@ -74,10 +74,15 @@ def commands() -> TyperGroup:
 
 
 def main() -> None:
-    """The entry point: expected errors are one clear line and exit status 1."""
+    """The entry point."""
     logs.configure()
+    run(sys.argv[1:])
+
+
+def run(arguments: list[str]) -> None:
+    """Ends by SystemExit: expected errors are one clear line and exit status 1."""
     try:
-        commands()()
+        commands()(arguments, prog_name="tongying")
     except TongyingError as error:
         complaints.print(f"tongying: {error}")
         sys.exit(1)
