@@ -96,6 +96,12 @@ def sop_uids(server: Server, study: str) -> list[str]:
     return [str(i["00080018"]["Value"][0]) for i in answer.raise_for_status().json()]
 
 
+def knows_device(server: Server, ae_title: str) -> None:
+    """Until the node, which reads the whole registry every few seconds, admits this device, and those added before."""
+    copy = server.data / "devices.json"
+    eventually(lambda: f'"{ae_title}"' in copy.read_text(), 20, f"the node knows {ae_title}")
+
+
 def incidents(server: Server, kind: str) -> dict[str, int]:
     """Open incidents of a kind: SOP Instance UID → number of the incident."""
     found = server.get("/api/incidents", limit=1000)["incidents"]
