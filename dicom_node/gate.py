@@ -10,8 +10,8 @@ import ipaddress
 import json
 import os
 import threading
+import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from dicom_node.admission import CALLED_NOT_RECOGNISED, CALLING_NOT_RECOGNISED, NO_REASON
 from pacs.logs import get
@@ -21,6 +21,7 @@ from storage.registry import LOCAL, RegisteredDevice, list_devices
 
 log = get("gate")
 REFRESH_SECONDS = 5.0
+COPY_SECONDS = 0.25  # how soon the node's other processes take over what one of them found
 __all__ = ["CALLED_NOT_RECOGNISED", "CALLING_NOT_RECOGNISED", "Gate", "Verdict"]
 
 
@@ -44,8 +45,10 @@ class Gate:
     def __init__(self, archive: Archive) -> None:
         self._archive, self._settings = archive, archive.settings
         self._copy = self._settings.data / "devices.json"
-        self._devices: list[RegisteredDevice] = _read(self._copy)
-        self._kept = self._copy.exists()
+        self._copied_ns = 0  # when the copy was written that was last read
+        self._devices: list[RegisteredDevice] = []
+        self._take_copy()
+        self._kept = self._copied_ns > 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_fresh, name="gate", daemon=True)
 
@@ -109,16 +112,26 @@ class Gate:
             self._kept = True
 
     def _keep_fresh(self) -> None:
-        while not self._stop.wait(REFRESH_SECONDS):
-            self.refresh()
+        due = time.monotonic() + REFRESH_SECONDS
+        while not self._stop.wait(COPY_SECONDS):
+            if time.monotonic() < due:
+                self._take_copy()
+            else:
+                self.refresh()
+                due = time.monotonic() + REFRESH_SECONDS
 
-
-def _read(copy: Path) -> list[RegisteredDevice]:
-    """The copy; none where it is damaged, because its truth is in the database, and this machine may send anyway."""
-    try:
-        return [RegisteredDevice.from_json(d) for d in json.loads(copy.read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, TypeError) as error:
-        log.error("devices_unreadable", error=type(error).__name__)
-        return []
+    def _take_copy(self) -> None:
+        """What another process of the node found, or at the start an earlier run. One that is damaged is passed over:
+        the truth is in the database, and this machine may send anyway."""
+        try:
+            written_ns = self._copy.stat().st_mtime_ns
+        except OSError:  # there is none yet
+            return
+        if written_ns == self._copied_ns:
+            return
+        self._copied_ns = written_ns
+        try:
+            found = json.loads(self._copy.read_text(encoding="utf-8"))
+            self._devices = [RegisteredDevice.from_json(d) for d in found]
+        except (OSError, ValueError, TypeError) as error:
+            log.error("devices_unreadable", error=type(error).__name__)

@@ -134,8 +134,9 @@ FAILING = {
 
 @pytest.fixture(scope="module")
 def failing(workspace: Path) -> Iterator[Server]:
-    """One server for all of these: what one leaves behind must not harm the next."""
-    running = Server(workspace / "failing").start()
+    """One server for all of these: what one leaves behind must not harm the next. Its node is one process: the one
+    whose system calls fail."""
+    running = Server(workspace / "failing", extra={"TONGYING_NODE_PROCESSES": "1"}).start()
     yield running
     whole(running)
     running.remove()

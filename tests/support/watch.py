@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import httpx
 import psutil
 
+from dicom_node.gate import COPY_SECONDS
 from tests.support.server import Server, eventually
 
 
@@ -97,9 +99,11 @@ def sop_uids(server: Server, study: str) -> list[str]:
 
 
 def knows_device(server: Server, ae_title: str) -> None:
-    """Until the node, which reads the whole registry every few seconds, admits this device, and those added before."""
+    """Until the node admits this device, and those added before: one of its processes has read the whole registry, and
+    the others have had the time to look at its copy."""
     copy = server.data / "devices.json"
     eventually(lambda: f'"{ae_title}"' in copy.read_text(), 20, f"the node knows {ae_title}")
+    time.sleep(3 * COPY_SECONDS)
 
 
 def incidents(server: Server, kind: str) -> dict[str, int]:
