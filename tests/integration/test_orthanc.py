@@ -18,8 +18,9 @@ from storage import edges
 from storage.archive import Archive
 from storage.edges import Edge, Status
 from tests.support.dicom import dataset_sha256, parts_of
-from tests.support.orthanc import USER, Exchange, OrthancServer, inside, listed
+from tests.support.orthanc import USER, Exchange, OrthancServer, listed
 from tests.support.pdu import Made, made
+from tests.support.peers import opened
 from tests.support.server import Server, eventually
 from tests.support.studies import ct_study
 from tests.support.watch import incidents, settled, sop_uids, whole
@@ -76,7 +77,7 @@ def region(workspace: Path) -> Iterator[Region]:
     running = Server(workspace / "edges").start()
     for facility in ("EAST", "WEST"):
         running.run("facility", "add", facility)
-    with inside(running) as store:
+    with opened(running) as store:
         yield Region(running, store)
     whole(running)
     running.remove()
