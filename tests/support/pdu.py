@@ -214,6 +214,14 @@ class Peer:
         assert answer.kind == RELEASE_RP
         self.close()
 
+    def end(self, how: str) -> None:
+        """Close wherever it stands: "closed" as it is, "reset", or "aborted" by an A-ABORT."""
+        if how == "aborted":
+            self.send(pdu(ABORT, bytes(4)))
+        elif how == "reset":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
     def close(self) -> None:
         self.socket.close()
 
