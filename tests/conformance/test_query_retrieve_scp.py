@@ -98,7 +98,7 @@ def test_every_level(server: Server, world: World, tmp_path: Path, model: str, l
         ("ModalitiesInStudy=MR", {"MR"}), ("ModalitiesInStudy=C?", {"CT"}),
         ("StudyDate=20251231-20260101", {"CT", "MR", "US"}), ("StudyDate=20260102-", set()),
         ("StudyTime=1100-1200", {"CT", "MR", "US"}), ("StudyTime=1201-", set()),
-        ("NumberOfStudyRelatedInstances=130", {"CT"}),
+        ("NumberOfStudyRelatedInstances=130", {"CT"}), ("SOPClassesInStudy=" + CT, {"CT"}),
     ],
 )  # fmt: skip
 def test_every_kind_of_matching(
@@ -127,6 +127,17 @@ def test_matching_below_the_study(
     unique = {"SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}[level]
     keys = dict.fromkeys((f"0008,0052={level}", f"PatientID={world.ct.patient_id}", unique, key))
     assert len(findscu(server, tmp_path / "found", *keys)) == count
+
+
+def test_what_is_told_of_a_study(server: Server, world: World, tmp_path: Path) -> None:
+    told = (
+        "ModalitiesInStudy",
+        "SOPClassesInStudy",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+    )
+    (found,) = findscu(server, tmp_path, "0008,0052=STUDY", f"StudyInstanceUID={world.mr.uid}", *told)
+    assert [found[keyword].value for keyword in told] == ["MR", MR, 1, 6]
 
 
 def test_a_list_of_uids_and_a_sequence(server: Server, world: World, tmp_path: Path) -> None:
