@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import uuid
@@ -252,7 +253,14 @@ def read_ranges(archive: Archive, located: Located, ranges: Ranges) -> Iterator[
 def _pieces(archive: Archive, located: Located, offset: int, length: int) -> Iterator[bytes]:
     start = located.entry.offset + offset
     for at in range(start, start + length, READ_BYTES):
-        yield archive.objects.read_range(located.key, at, min(READ_BYTES, start + length - at))
+        step = min(READ_BYTES, start + length - at)
+        piece = archive.objects.read_range(located.key, at, step)
+        if len(piece) < step:
+            missing = (
+                f"{step - len(piece)} bytes of {located.entry.sop_instance} are missing in {located.key}"
+            )
+            raise OSError(errno.EIO, missing)
+        yield piece
 
 
 def read_frame(archive: Archive, located: Located, index: int) -> bytes:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pacs.encoded import read_head
 from storage import remotes
 from storage.remotes import Remote
 from tests.support import pdu
 from tests.support.dicom import NO_WAIT
-from tests.support.pdu import EXPLICIT, P_DATA, associated, made
+from tests.support.pdu import EXPLICIT, IMPLICIT, P_DATA, associated, made
 from tests.support.peers import opened, storescp
 from tests.support.server import Server
 from tests.support.watch import memory_watched, settled, whole
@@ -97,13 +98,14 @@ def asked(server: Server, command: list[str], study: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def by_move(server: Server, sent: Volume, folder: Path) -> str:
-    with storescp(folder) as receiver, opened(server) as archive:
+def moved(server: Server, sent: Volume, folder: Path, *options: str) -> Path:
+    """What a storescp with these options wrote."""
+    with storescp(folder, *options) as receiver, opened(server) as archive:
         remotes.add_remote(archive, Remote("large", "LARGE", "127.0.0.1", receiver.port))
         asked(server, ["movescu", "-aem", "LARGE"], sent.study)
         remotes.remove_remote(archive, "large")
         (path,) = receiver.files()
-    return sha256_of_end(path, sent.size)
+    return path
 
 
 def by_get(server: Server, sent: Volume, folder: Path) -> str:
@@ -150,7 +152,11 @@ def in_and_out(server: Server, folder: Path, frames: int) -> None:
     with memory_watched(server) as rises:
         store(server, sent)
         settled(server, SECONDS_MAX)
-        assert by_move(server, sent, folder / "moved") == wanted
+        assert sha256_of_end(moved(server, sent, folder / "moved"), sent.size) == wanted
+        anew = moved(server, sent, folder / "anew", "--implicit")
+        with anew.open("rb") as file:
+            assert read_head(file.read(4096)).transfer_syntax == IMPLICIT
+        assert sha256_of_end(anew, frames * FRAME_BYTES) == pixels
         assert by_get(server, sent, folder / "got") == wanted
         print("by DIMSE", rises())
         assert by_wado(server, study, multipart(DICOM, AS_RECEIVED), sent.size) == wanted

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 
 from pacs.access import Principal
 from pacs.errors import BadQuery, NotAcceptable
-from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, native_frame, to_explicit_little
+from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, native_frame
 from storage import retrieve
 from storage.archive import Archive
 from storage.contents import Ranges
@@ -25,10 +25,10 @@ from storage.retrieve import (
     locate,
     part10_pieces,
     read_frame,
-    read_part10,
     read_ranges,
     stream,
 )
+from storage.rewrite import rewritten
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.media import MediaRange, choose
 from viewer_api.dicomweb.multipart import Multipart, Part, parts_answer, single_answer
@@ -88,12 +88,7 @@ def _single(archive: Archive, located: Located, chosen: MediaRange) -> Response:
     content_type = f"{DICOM}; transfer-syntax={syntax}"
     if syntax == located.entry.transfer_syntax:
         return single_answer(Part(content_type, located.entry.length, part10_pieces(archive, located)))
-    return Response(_part10(archive, located, syntax), media_type=content_type)
-
-
-def _part10(archive: Archive, located: Located, syntax: str) -> bytes:
-    part10 = read_part10(archive, located)
-    return part10 if syntax == located.entry.transfer_syntax else to_explicit_little(part10)
+    return Response(b"".join(rewritten(archive, located, syntax)), media_type=content_type)
 
 
 def _multipart(archive: Archive, located: list[Located], chosen: MediaRange) -> Response:
@@ -122,9 +117,10 @@ def _transcoded(
     archive: Archive, located: list[Located], heads: dict[str, bytes], syntaxes: list[str]
 ) -> Iterator[bytes]:
     for one, syntax in zip(located, syntaxes, strict=True):
-        data = _part10(archive, one, syntax)
+        as_it_is = syntax == one.entry.transfer_syntax
+        pieces = part10_pieces(archive, one) if as_it_is else rewritten(archive, one, syntax)
         yield heads[one.entry.sop_instance]
-        yield data
+        yield from pieces
 
 
 @router.get("/metadata")
