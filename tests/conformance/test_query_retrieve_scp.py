@@ -324,8 +324,6 @@ def test_a_receiver_that_hangs_harms_nobody_else(
         socket.create_server(("127.0.0.1", 0)) as silent,
         destination(archive, "MOVE_HUNG", silent.getsockname()[1]),
     ):
-        asked = Dataset()
-        asked.QueryRetrieveLevel, asked.StudyInstanceUID = "STUDY", world.mr.uid
         began = time.monotonic()
         hung = subprocess.Popen(
             ["movescu", "-S", "-aec", "TONGYING", "-aem", "MOVE_HUNG", "-k", "0008,0052=STUDY", "-k",
