@@ -169,6 +169,10 @@ class StoreScp:
     def roles(self) -> dict[str, list[int]]:
         return {"all": [self._process.pid]}
 
+    def count(self) -> int:
+        """Images that it has written since it was tidied."""
+        return len(list(self._files.iterdir()))
+
     def tidy(self) -> None:
         shutil.rmtree(self._files)
         self._files.mkdir()

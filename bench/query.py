@@ -1,18 +1,16 @@
-"""DIMSE: C-FIND of 100 studies out of many, and C-MOVE of a series to a receiver that throws it away."""
+"""DIMSE: C-FIND of 100 studies out of many, and C-MOVE of a series to a receiver that writes it down."""
 
 from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import psycopg
 
 from bench.corpus import Study, make_study
-from bench.measure import Figure, Group, Row, milliseconds, stop_by_pid, until
-from bench.peers import ORTHANC, TONGYING, Peer, Tongying
+from bench.measure import Figure, Group, Row, milliseconds, settle, until
+from bench.peers import ORTHANC, TONGYING, Peer, StoreScp, Tongying
 from bench.run import Run
 from bench.senders import send
 from bench.web import Client
@@ -20,17 +18,16 @@ from tests.support import pdu
 from tests.support.dicom import NO_WAIT
 from tests.support.pdu import EXPLICIT, associated
 from tests.support.pdu import Peer as Caller
-from tests.support.server import free_port
 
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-DESTINATION = "BENCHDEST"
+CALLER, DESTINATION = "BENCHCALLER", "BENCHDEST"
 FOUND, WARM = 100, 5
 PENDING = 0xFF00
 REMARKS = (
     "C-FIND, STUDY level, Study Root, one kept association of a raw sender: the studies of one day, ten return keys, "
     "from the request until the last answer is read. The studies stand in the index alone.",
-    "C-MOVE: DCMTK's movescu asks for the series, DCMTK's storescp --ignore takes it; the same two for both, the start "
-    "of movescu (about 20 ms) included.",
+    "C-MOVE: DCMTK's movescu asks for the series, DCMTK's storescp writes it to files; a round whose files are not all "
+    "there ends the run. The same two for both, the start of movescu (about 20 ms) included.",
 )
 ASKED = (
     (0x00080020, "DA", b"20260706"), (0x00080030, "TM", b""), (0x00080050, "SH", b""), (0x00080061, "CS", b""),
@@ -57,15 +54,19 @@ def measure(run: Run) -> Group:
     study = make_study(run.folder / "move", run.sizes.slices, run.sizes.side, "MOVE")
     peers = {name: run.peers[name] for name in (TONGYING, ORTHANC) if name in run.peers}
     moves: dict[str, list[float]] = {name: [] for name in peers}
-    with _receiver() as port:
+    destination = StoreScp(run.folder / "destination")
+    try:
         for peer in peers.values():
-            _introduce(peer, port)
+            _introduce(peer, destination.dicom_port)
             _store(peer, study)
         for number in range(-run.sizes.warm_rounds, run.sizes.rounds):
             for name, peer in peers.items():
-                seconds = _move(peer, study)
+                settle(run.sizes.settle_seconds)
+                seconds = _move(peer, study, destination)
                 if number >= 0:
                     moves[name].append(len(study.images) / seconds)
+    finally:
+        destination.stop()
     rows = [Row(f"C-MOVE of a series of {len(study.images)}", "images/s",
                 {name: Figure(tuple(taken)) for name, taken in moves.items()}, more_is_better=True)]  # fmt: skip
     ours = run.peers.get(TONGYING)
@@ -78,27 +79,16 @@ def measure(run: Run) -> Group:
     return Group("query", "C-FIND and C-MOVE", tuple(rows), REMARKS)
 
 
-@contextmanager
-def _receiver() -> Iterator[int]:
-    port = free_port()
-    command = ["storescp", "--fork", "--ignore", "--max-pdu", "131072", str(port)]
-    process = subprocess.Popen(command, env=NO_WAIT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(0.5)
-        yield port
-    finally:
-        stop_by_pid([process.pid])
-        process.wait()
-
-
 def _introduce(peer: Peer, port: int) -> None:
-    """Tell a peer where the destination is."""
+    """Tell a peer where the destination is; an Orthanc moves nothing for callers that it does not know either."""
     if isinstance(peer, Tongying):
         peer.server.run("remote", "add", "bench", DESTINATION, "127.0.0.1", str(port))
         return
     assert peer.web is not None
-    place = {"AET": DESTINATION, "Host": "127.0.0.1", "Port": port}
-    httpx.put(f"http://127.0.0.1:{peer.web.port}/modalities/bench", json=place).raise_for_status()
+    for title in (CALLER, DESTINATION):
+        place = {"AET": title, "Host": "127.0.0.1", "Port": port}
+        known = f"http://127.0.0.1:{peer.web.port}/modalities/{title.lower()}"
+        httpx.put(known, json=place).raise_for_status()
 
 
 def _store(peer: Peer, study: Study) -> None:
@@ -109,14 +99,19 @@ def _store(peer: Peer, study: Study) -> None:
               poll_seconds=0.05, seconds_max=60, what=f"{peer.name} lists the series")  # fmt: skip
 
 
-def _move(peer: Peer, study: Study) -> float:
-    """Seconds; raises subprocess.CalledProcessError where not all was moved."""
-    command = ["movescu", "-S", "-aec", peer.ae_title, "-aem", DESTINATION, "-k", "0008,0052=SERIES", "-k",
-               f"StudyInstanceUID={study.study_uid}", "-k", f"SeriesInstanceUID={study.series_uid}", "127.0.0.1",
-               str(peer.dicom_port)]  # fmt: skip
+def _move(peer: Peer, study: Study, destination: StoreScp) -> float:
+    """Seconds; raises OSError where not all arrived. movescu itself ends well whatever it was told."""
+    command = ["movescu", "-S", "-aet", CALLER, "-aec", peer.ae_title, "-aem", DESTINATION, "-k", "0008,0052=SERIES",
+               "-k", f"StudyInstanceUID={study.study_uid}", "-k", f"SeriesInstanceUID={study.series_uid}",
+               "127.0.0.1", str(peer.dicom_port)]  # fmt: skip
+    destination.tidy()
     began = time.perf_counter()
-    subprocess.run(command, env=NO_WAIT, check=True, capture_output=True, timeout=120)
-    return time.perf_counter() - began
+    done = subprocess.run(command, env=NO_WAIT, check=True, capture_output=True, text=True, timeout=120)
+    seconds = time.perf_counter() - began
+    arrived = destination.count()
+    if arrived != len(study.images):
+        raise OSError(f"{peer.name} moved {arrived} of {len(study.images)} images: {done.stderr[-500:]}")
+    return seconds
 
 
 def _find(run: Run, ours: Tongying) -> list[float]:

@@ -39,6 +39,7 @@ class Status(IntEnum):
     INVALID_ARGUMENT = 0x0115
     NO_SUCH_ACTION = 0x0123
     OUT_OF_RESOURCES = 0xA700
+    RESOURCE_LIMITATION = 0x0213  # the same of an N-service (PS3.7 C.5)
     CANNOT_UNDERSTAND = 0xC000
     INVALID_OBJECT_INSTANCE = 0x0117
     PROCESSING_FAILURE = 0x0110
@@ -96,6 +97,11 @@ class Message:
     def instance_uid(self) -> str:
         """Affected, or Requested SOP Instance UID."""
         return _text(self.command.get(0x1000) or self.command.get(0x1001, b""))
+
+    @property
+    def is_normalized(self) -> bool:
+        """Whether it is of an N-service (PS3.7 E.1-1)."""
+        return bool(self.field & N_EVENT_REPORT_RQ)
 
     def text(self, element: int) -> str:
         """An element of VR AE, LO or UI; "" if it is not there."""

@@ -37,6 +37,7 @@ WHEN = {
     Status.MOVE_DESTINATION_UNKNOWN: "the move destination is not registered for the caller's facility",
     Status.IDENTIFIER_DOES_NOT_MATCH: "the identifier cannot be read, or lacks a key that the level needs",
     Status.OUT_OF_RESOURCES: "disk low, archive away, or more matches than one answer may hold",
+    Status.RESOURCE_LIMITATION: "of an N-service: the archive is away",
     Status.CANNOT_UNDERSTAND: "an empty data set",
     Status.INVALID_OBJECT_INSTANCE: "a SOP Class or Instance UID that is none",
     Status.SOP_CLASS_NOT_SUPPORTED: "C-STORE in a context that is not for storage",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Protocol
 
 from pydicom.uid import UID
@@ -23,13 +23,13 @@ from dicom_node.requestor import CONTEXTS_MAX, Answer, Context
 from dicom_node.syntaxes import EXPLICIT, IMPLICIT, VERIFICATION
 from pacs.encoded import read_head
 from pacs.errors import CannotRender, ObjectMissing
-from pacs.transcode import can_decode, to_explicit_little, to_implicit_little
+from pacs.transcode import can_decode
 from pacs.uids import UID_LENGTH_MAX, is_uid
 from storage.archive import Archive
 from storage.contents import Entry
-from storage.retrieve import Located, read_part10, stream
+from storage.retrieve import Located, stream
+from storage.rewrite import rewritten
 
-TRANSCODED_BYTES_MAX = 1024**3  # of an instance as received, which is in memory while it is written anew
 Piece = tuple[Located, memoryview, bool]
 _one_at_a_time = threading.Lock()  # transcoding: the memory of several would add up
 
@@ -120,7 +120,7 @@ def deliver(
 
     Raises PeerError where the association is over: the instances without an outcome are not known to be there. Raises
     OSError where the object store is away, between two instances or within one (the association is then aborted).
-    In memory are at most two pieces of 4 MiB of an instance that goes as it is, or one that is transcoded.
+    In memory are at most two pieces of 4 MiB of an instance that goes as it is, or one that is decoded.
     """
     for _key, group in groupby(in_pack_order(located), key=lambda one: one.key):
         yield from _deliver_pack(archive, channel, list(group), priority, originator)
@@ -143,10 +143,11 @@ def _deliver_pack(
         accepted = _accepted(channel, entry)
         try:
             if entry.transfer_syntax in accepted:
-                syntax, pieces = entry.transfer_syntax, streamed.pieces(one)
+                syntax = entry.transfer_syntax
+                pieces: Iterator[bytes | memoryview] = streamed.pieces(one)
             else:
                 syntax = target(entry, accepted)
-                pieces = iter((_transcoded(archive, one, syntax),))
+                pieces = _transcoded(archive, one, syntax)
         except _Failed as failure:
             yield Outcome(one, failure.status, str(failure))
             continue
@@ -180,19 +181,17 @@ def target(entry: Entry, accepted: Collection[str]) -> str:
     raise _Failed(NOT_ACCEPTED, f"the receiver does not take {UID(entry.transfer_syntax).name}")
 
 
-def _transcoded(archive: Archive, one: Located, syntax: str) -> memoryview:
+def _transcoded(archive: Archive, one: Located, syntax: str) -> Iterator[bytes | memoryview]:
     """The data set anew, in Explicit or Implicit VR Little Endian."""
-    if one.entry.length > TRANSCODED_BYTES_MAX:
-        raise _Failed(CANNOT_TRANSCODE, f"more than {TRANSCODED_BYTES_MAX} bytes are not transcoded")
     with _one_at_a_time:
         try:
-            original = read_part10(archive, one)
-            written = to_explicit_little(original) if syntax == EXPLICIT else to_implicit_little(original)
+            written = rewritten(archive, one, syntax)
         except CannotRender as error:
             raise _Failed(CANNOT_TRANSCODE, f"cannot be transcoded: {error}") from None
         except ObjectMissing as error:
             raise _Failed(MISSING, str(error)) from None
-    return memoryview(written)[read_head(written).dataset_offset :]
+    first = next(written)
+    return chain((memoryview(first)[read_head(first).dataset_offset :],), written)
 
 
 class _Stream:

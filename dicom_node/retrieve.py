@@ -29,14 +29,15 @@ ANSWER_SECONDS_MAX = 60  # for the peer to answer one C-STORE
 FAILED_UIDS = "00080058"
 UNIQUE = {Level.PATIENT: "PatientID", Level.STUDY: "StudyInstanceUID", Level.SERIES: "SeriesInstanceUID",
           Level.IMAGE: "SOPInstanceUID"}  # fmt: skip
+# Study Root has no PATIENT level (PS3.4 C.6.2), but Orthanc retrieves patients by it: who knows the ID may have them.
 GET_MODELS = {
     "1.2.840.10008.5.1.4.1.2.1.3": Model("Patient Root", tuple(Level)),
-    "1.2.840.10008.5.1.4.1.2.2.3": Model("Study Root", (Level.STUDY, Level.SERIES, Level.IMAGE)),
+    "1.2.840.10008.5.1.4.1.2.2.3": Model("Study Root", tuple(Level)),
     "1.2.840.10008.5.1.4.1.2.3.3": Model("Patient/Study Only", (Level.PATIENT, Level.STUDY)),
 }
 MOVE_MODELS = {
     "1.2.840.10008.5.1.4.1.2.1.2": Model("Patient Root", tuple(Level)),
-    "1.2.840.10008.5.1.4.1.2.2.2": Model("Study Root", (Level.STUDY, Level.SERIES, Level.IMAGE)),
+    "1.2.840.10008.5.1.4.1.2.2.2": Model("Study Root", tuple(Level)),
     "1.2.840.10008.5.1.4.1.2.3.2": Model("Patient/Study Only", (Level.PATIENT, Level.STUDY)),
 }
 Outcomes = Iterable[Outcome]

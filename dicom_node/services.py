@@ -103,9 +103,8 @@ def serve(association: NodeAssociation, message: Message) -> None:
         handler(association, message)
     except AWAY as error:
         log.warning("service_unavailable", field=f"{message.field:04X}", error=type(error).__name__)
-        association.respond(
-            message, Status.OUT_OF_RESOURCES, comment="the archive cannot answer now: try again"
-        )
+        status = Status.RESOURCE_LIMITATION if message.is_normalized else Status.OUT_OF_RESOURCES
+        association.respond(message, status, comment="the archive cannot answer now: try again")
     except Exception as error:
         log.error("service_failed", field=f"{message.field:04X}", exc_info=error)
         association.respond(

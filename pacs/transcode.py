@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -42,6 +43,19 @@ def to_explicit_little(part10: bytes) -> bytes:
 def to_implicit_little(part10: bytes) -> bytes:
     """The same in Implicit VR Little Endian."""
     return _anew(part10, IMPLICIT_LITTLE)
+
+
+def before_pixels(head: bytes, pixels: int, to_syntax: str) -> bytes | None:
+    """What stands before the pixels of an instance, anew: for one whose native little endian pixels are its end.
+
+    `head`: its Part 10 bytes up to the pixels' value, of `pixels` bytes. None where the pixels' header says otherwise.
+    """
+    length = struct.pack("<I", pixels)
+    if pixels % 2 or not head.endswith(
+        length
+    ):  # which ends the header in both encodings (PS3.5 7.1.2, 7.1.3)
+        return None
+    return _anew(head[:-4] + bytes(4), to_syntax)[:-4] + length
 
 
 def _anew(part10: bytes, to_syntax: str) -> bytes:

@@ -21,7 +21,7 @@ from pacs.encoded import EncodedError, read_instance
 from pacs.errors import InvalidUID, TooLarge
 from pacs.logs import get
 from pacs.processes import in_a_fork
-from pacs.uids import clean_uid, uid_hash
+from pacs.uids import clean_uid, is_uid, uid_hash
 from pacs.values import Json
 from storage import contents, describe, records
 from storage.archive import Archive
@@ -309,7 +309,10 @@ def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int,
     writes.add_fragment(connection, pack.facility_id, series_pk, pack.id, len(shown))
     frames = sum(e.frame_count for e in shown)
     writes.grow_series(connection, series_pk, shown=len(shown), frames=frames, pixels=frames > 0)
-    writes.grow_study(connection, study_pk, shown=len(shown), size=sum(e.length for e in shown))
+    classes = {e.sop_class for e in shown if is_uid(e.sop_class)}
+    writes.grow_study(
+        connection, study_pk, shown=len(shown), size=sum(e.length for e in shown), sop_classes=classes
+    )
     return len(shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import uuid
@@ -18,7 +19,7 @@ from pacs.errors import NotFound
 from pacs.query import Equal, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
-from storage.contents import Entry, decode_metadata, in_display_order
+from storage.contents import Entry, Ranges, decode_metadata, in_display_order
 from storage.index.locator import Fragment, find_fragments, find_fragments_of
 from storage.index.tables import packs, series_packs
 from storage.packnames import metadata_key
@@ -213,36 +214,63 @@ def _read_together(archive: Archive, run: list[Located]) -> Iterator[tuple[Locat
 
 
 def _read_in_pieces(archive: Archive, one: Located) -> Iterator[tuple[Located, memoryview, bool]]:
-    offset, end = one.entry.offset, one.entry.offset + one.entry.length
-    while offset < end:
-        step = min(READ_BYTES, end - offset)
-        data = archive.objects.read_range(one.key, offset, step)
-        yield one, memoryview(data), offset == one.entry.offset
-        offset += step
+    for number, piece in enumerate(_pieces(archive, one, 0, one.entry.length)):
+        yield one, memoryview(piece), number == 0
+
+
+def part10_pieces(archive: Archive, located: Located) -> Iterator[bytes]:
+    """One instance as it was received, READ_BYTES at most at a time."""
+    return _pieces(archive, located, 0, located.entry.length)
+
+
+def frame_ranges(located: Located, index: int) -> Ranges:
+    """Where the encoded bytes of a frame are, counted from 0; raises NotFound."""
+    ranges = located.entry.frames.ranges if located.entry.frames else ()
+    if not 0 <= index < len(ranges):
+        raise NotFound(f"there is no frame {index + 1}")
+    return ranges[index]
+
+
+def bulk_ranges(located: Located, path: str) -> Ranges:
+    """Where the bytes are of a value that the metadata points to; raises NotFound."""
+    for value in located.entry.bulk:
+        if value.path == path:
+            return ((value.offset, value.length),)
+    raise NotFound("there is no such bulk data")
+
+
+def read_ranges(archive: Archive, located: Located, ranges: Ranges) -> Iterator[bytes]:
+    """The bytes in these ranges of an instance, READ_BYTES at most at a time; those of a deflated data set, which are
+    counted after inflation, all at once."""
+    if located.entry.transfer_syntax == DEFLATED:
+        inflated = inflate_dataset(read_part10(archive, located))
+        yield b"".join(inflated[offset : offset + length] for offset, length in ranges)
+        return
+    for offset, length in ranges:
+        yield from _pieces(archive, located, offset, length)
+
+
+def _pieces(archive: Archive, located: Located, offset: int, length: int) -> Iterator[bytes]:
+    start = located.entry.offset + offset
+    for at in range(start, start + length, READ_BYTES):
+        step = min(READ_BYTES, start + length - at)
+        piece = archive.objects.read_range(located.key, at, step)
+        if len(piece) < step:
+            missing = (
+                f"{step - len(piece)} bytes of {located.entry.sop_instance} are missing in {located.key}"
+            )
+            raise OSError(errno.EIO, missing)
+        yield piece
 
 
 def read_frame(archive: Archive, located: Located, index: int) -> bytes:
     """The encoded bytes of a frame, counted from 0: its fragments joined. Raises NotFound."""
-    entry = located.entry
-    ranges = entry.frames.ranges if entry.frames else ()
-    if not 0 <= index < len(ranges):
-        raise NotFound(f"there is no frame {index + 1}")
-    return b"".join(_read_range(archive, located, offset, length) for offset, length in ranges[index])
+    return b"".join(read_ranges(archive, located, frame_ranges(located, index)))
 
 
 def read_bulk(archive: Archive, located: Located, path: str) -> bytes:
     """The bytes of a value that the metadata points to; raises NotFound."""
-    for value in located.entry.bulk:
-        if value.path == path:
-            return _read_range(archive, located, value.offset, value.length)
-    raise NotFound("there is no such bulk data")
-
-
-def _read_range(archive: Archive, located: Located, offset: int, length: int) -> bytes:
-    """Of an instance's bytes; those of a deflated data set are counted after inflation."""
-    if located.entry.transfer_syntax == DEFLATED:
-        return inflate_dataset(read_part10(archive, located))[offset : offset + length]
-    return archive.objects.read_range(located.key, located.entry.offset + offset, length)
+    return b"".join(read_ranges(archive, located, bulk_ranges(located, path)))
 
 
 def one(

@@ -14,11 +14,12 @@ LIMITS = Limits(
     json_bytes_max=4 << 20,
     notes_max=64,
 )
+_META = b"\x02\0"  # group 0002, little endian
 _DAMAGE = frozenset(("truncated", "garbage", "unreadable", "nesting", "elements"))
 
 
 def read_identifier(data: bytes, transfer_syntax: str, *, charset: str | None = None) -> Json:
-    """The DICOM JSON model of a data set without a file meta group.
+    """The DICOM JSON model of a data set. Elements of the file meta group, which Orthanc puts in it, are left out.
 
     charset: defined terms, as in Specific Character Set, to use instead of the declared ones.
     Raises EncodedError if it cannot be read to its end.
@@ -26,7 +27,8 @@ def read_identifier(data: bytes, transfer_syntax: str, *, charset: str | None = 
     if not data:
         return {}
     view, notes = memoryview(data), Notes(LIMITS.notes_max)
-    encoding = find_encoding(view, 0, declared_encoding(transfer_syntax), fit_min=1)
+    declared = declared_encoding(transfer_syntax)
+    encoding = declared if data.startswith(_META) else find_encoding(view, 0, declared, fit_min=1)
     if encoding is None:
         raise EncodedError("no DICOM data set")
     walk = Walk(0, encoding, Fields(view, "", LIMITS, notes))

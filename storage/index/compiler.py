@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Select, and_, false, func, or_, select, tuple_
 
 from pacs.access import Principal
 from pacs.attributes import Attribute, Level, above
@@ -21,7 +21,7 @@ STUDY_COLUMNS = (
     studies.c.id.label("study_pk"), studies.c.study_uid, studies.c.study_date, studies.c.study_time,
     studies.c.sort_date,
     studies.c.accession, studies.c.study_id, studies.c.description.label("study_description"),
-    studies.c.referring, studies.c.modalities, studies.c.series_count,
+    studies.c.referring, studies.c.modalities, studies.c.sop_classes, studies.c.series_count,
     studies.c.instance_count.label("study_instance_count"), studies.c.patient_id, studies.c.patient_name,
     studies.c.received_at, patients.c.issuer, studies.c.birth_date, studies.c.sex,
     facilities.c.code.label("facility"), facilities.c.name.label("facility_name"),
@@ -100,9 +100,9 @@ def _condition(match: Match, level: Level) -> ColumnElement[bool] | None:
         return _instance_condition(match)
     if of.keyword == "PatientName":
         return _name(match)
-    if of.keyword == "ModalitiesInStudy":
-        return _modalities(match)
     column = _column(of)
+    if isinstance(column.type, ARRAY):
+        return _among(column, match)
     if isinstance(match, Between):
         return _between(column, match)
     if isinstance(match, Wildcard):
@@ -192,12 +192,13 @@ def _sure_parts(pattern: str) -> list[str]:
     return parts
 
 
-def _modalities(match: Match) -> ColumnElement[bool]:
+def _among(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
+    """Any of several values."""
     if isinstance(match, Wildcard):
-        any_modality = func.array_to_string(studies.c.modalities, "\\")
-        return or_(*(any_modality.like(form, escape="\\") for form in _listed(_like(match.pattern))))
+        joined = func.array_to_string(column, "\\")
+        return or_(*(joined.like(form, escape="\\") for form in _listed(_like(match.pattern))))
     assert isinstance(match, Equal)
-    overlap: ColumnElement[bool] = studies.c.modalities.overlap(list(match.any_of))
+    overlap: ColumnElement[bool] = column.overlap(list(match.any_of))
     return overlap
 
 

@@ -95,6 +95,7 @@ studies = Table(
     words("description"),
     words("referring"),
     Column("modalities", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("sop_classes", ARRAY(Text), nullable=False, server_default="{}"),
     count("series_count"),
     count("instance_count"),
     count("bytes"),
@@ -117,6 +118,7 @@ studies = Table(
     Index("ix_studies_facility_newest", "facility_id", "sort_date", "id"),
     Index("ix_studies_name_tokens", "name_tokens", postgresql_using="gin"),
     Index("ix_studies_modalities", "modalities", postgresql_using="gin"),
+    Index("ix_studies_sop_classes", "sop_classes", postgresql_using="gin"),
 )  # fmt: skip
 
 series = Table(

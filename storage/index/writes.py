@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select, text, update
+from sqlalchemy import Connection, case, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.uids import uid_hash
 from storage.index.tables import incidents, instances, packs, patients, series, series_packs, studies
 
 Row = dict[str, Any]
+SOP_CLASSES_MAX = 64  # of a study; there are a few at most, but for those who try
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,10 @@ def grow_series(connection: Connection, series_pk: int, *, shown: int, frames: i
     )
 
 
-def grow_study(connection: Connection, study_pk: int, *, shown: int, size: int) -> None:
-    """Add what was indexed to a study's counts, and take series count and modalities from its series."""
+def grow_study(
+    connection: Connection, study_pk: int, *, shown: int, size: int, sop_classes: Iterable[str]
+) -> None:
+    """Add what was indexed to a study's counts and classes, and take series count and modalities from its series."""
     mine = select(series).where(series.c.study_pk == study_pk, series.c.instance_count > 0).subquery()
     modalities = select(func.array_agg(func.distinct(mine.c.modality))).where(mine.c.modality != "")
     connection.execute(
@@ -171,9 +174,17 @@ def grow_study(connection: Connection, study_pk: int, *, shown: int, size: int) 
             bytes=studies.c.bytes + size,
             series_count=select(func.count()).select_from(mine).scalar_subquery(),
             modalities=func.coalesce(modalities.scalar_subquery(), text("'{}'::text[]")),
+            sop_classes=_with(studies.c.sop_classes, sop_classes),
             updated_at=func.now(),
         )
     )
+
+
+def _with(column: Any, more: Iterable[str]) -> Any:
+    """An array's values and these, each once."""
+    value = func.unnest(column.concat(literal(sorted(more), column.type))).column_valued("value")
+    each = select(value).distinct().order_by(value).limit(SOP_CLASSES_MAX).correlate(studies).subquery()
+    return select(func.coalesce(func.array_agg(each.c.value), text("'{}'::text[]"))).scalar_subquery()
 
 
 def other_patients(connection: Connection, facility_id: int, study_uid: str, patient_pk: int) -> bool:

@@ -31,7 +31,8 @@ NAMES = (
 KEYS = {
     "PATIENT": ("PatientName", "PatientID", "PatientSex", "PatientBirthDate"),
     "STUDY": ("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription", "StudyInstanceUID",
-              "ModalitiesInStudy", "ReferringPhysicianName", "NumberOfStudyRelatedInstances", "PatientAge"),
+              "ModalitiesInStudy", "SOPClassesInStudy", "ReferringPhysicianName", "NumberOfStudyRelatedInstances",
+              "PatientAge"),
     "SERIES": ("Modality", "SeriesNumber", "SeriesDescription", "BodyPartExamined", "SeriesInstanceUID",
                "ProtocolName"),
     "IMAGE": ("SOPInstanceUID", "SOPClassUID", "InstanceNumber", "Rows"),
@@ -153,6 +154,8 @@ def random_value(chance: random.Random, keyword: str, example: Dataset, made: li
         return chance.choice(["0800-1200", "1030-", "-0600", "10"])
     if keyword in ("ModalitiesInStudy", "Modality"):
         return chance.choice(["CT", "SR", "C?", "*R", "US"])
+    if keyword == "SOPClassesInStudy":
+        return chance.choice([CT, SR, f"{MR}\\{SR}", "1.2.3"])
     if keyword == "NumberOfStudyRelatedInstances":
         return chance.choice(["1", "2", "5"])
     text = str(example.get(keyword, ""))
@@ -213,6 +216,8 @@ def agrees(keyword: str, asked: str, one: Dataset, study: list[Dataset]) -> bool
         return True
     if keyword == "ModalitiesInStudy":
         return any(fnmatch.fnmatchcase(str(s.Modality), asked) for s in study)
+    if keyword == "SOPClassesInStudy":
+        return any(s.SOPClassUID in asked.split("\\") for s in study)
     value = str(len(study)) if keyword == "NumberOfStudyRelatedInstances" else str(one.get(keyword, ""))
     if keyword in ("StudyDate", "PatientBirthDate", "StudyTime"):
         return in_range(value, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import subprocess
 import time
@@ -16,10 +17,13 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 
+from storage import remotes
+from storage.archive import Archive
+from storage.remotes import Remote
 from tests.support import pdu
 from tests.support.dicom import NO_WAIT, describe, send_raw
 from tests.support.pdu import EXPLICIT, P_DATA, associated
-from tests.support.peers import storescp
+from tests.support.peers import dcmqrscp, opened, storescp
 from tests.support.server import Server, eventually, free_port
 from tests.support.studies import Study, ct_study, mr_study, ultrasound_study
 from tests.support.watch import settled
@@ -94,7 +98,7 @@ def test_every_level(server: Server, world: World, tmp_path: Path, model: str, l
         ("ModalitiesInStudy=MR", {"MR"}), ("ModalitiesInStudy=C?", {"CT"}),
         ("StudyDate=20251231-20260101", {"CT", "MR", "US"}), ("StudyDate=20260102-", set()),
         ("StudyTime=1100-1200", {"CT", "MR", "US"}), ("StudyTime=1201-", set()),
-        ("NumberOfStudyRelatedInstances=130", {"CT"}),
+        ("NumberOfStudyRelatedInstances=130", {"CT"}), ("SOPClassesInStudy=" + CT, {"CT"}),
     ],
 )  # fmt: skip
 def test_every_kind_of_matching(
@@ -104,6 +108,36 @@ def test_every_kind_of_matching(
     found = {str(f.StudyInstanceUID) for f in findscu(server, tmp_path / "found", *asked)}
     by_kind = {"CT": world.ct.uid, "MR": world.mr.uid, "US": world.us.uid}
     assert found == {by_kind[kind] for kind in kinds}
+
+
+@pytest.mark.parametrize(
+    ("level", "key", "count"),
+    [
+        ("SERIES", "Modality=CT", 1), ("SERIES", "Modality=?R", 1), ("SERIES", "Modality=CT\\US", 2),
+        ("SERIES", "NumberOfSeriesRelatedInstances=6", 1), ("SERIES", "SeriesInstanceUID", 3),
+        ("IMAGE", "InstanceNumber=3", 2), ("IMAGE", "Modality=MR", 6), ("IMAGE", "NumberOfFrames=30", 1),
+        ("IMAGE", "SOPClassUID=" + MR, 6), ("IMAGE", f"SOPClassUID={MR}\\{CT}", 136),
+        ("IMAGE", "ImageType=*AXIAL*", 130), ("IMAGE", "SOPInstanceUID", 137),
+    ],
+)  # fmt: skip
+def test_matching_below_the_study(
+    server: Server, world: World, tmp_path: Path, level: str, key: str, count: int
+) -> None:
+    """Relational: the patient's ID alone stands above."""
+    unique = {"SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}[level]
+    keys = dict.fromkeys((f"0008,0052={level}", f"PatientID={world.ct.patient_id}", unique, key))
+    assert len(findscu(server, tmp_path / "found", *keys)) == count
+
+
+def test_what_is_told_of_a_study(server: Server, world: World, tmp_path: Path) -> None:
+    told = (
+        "ModalitiesInStudy",
+        "SOPClassesInStudy",
+        "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+    )
+    (found,) = findscu(server, tmp_path, "0008,0052=STUDY", f"StudyInstanceUID={world.mr.uid}", *told)
+    assert [found[keyword].value for keyword in told] == ["MR", MR, 1, 6]
 
 
 def test_a_list_of_uids_and_a_sequence(server: Server, world: World, tmp_path: Path) -> None:
@@ -149,36 +183,65 @@ def test_get(server: Server, world: World, tmp_path: Path) -> None:
     assert describe(image).sop_instance == one.SOPInstanceUID
 
 
+@pytest.fixture(scope="module")
+def archive(server: Server) -> Iterator[Archive]:
+    with opened(server) as found:
+        yield found
+
+
 @contextlib.contextmanager
-def destination(server: Server, title: str, port: int) -> Iterator[None]:
+def destination(archive: Archive, title: str, port: int) -> Iterator[None]:
     """Registered for the block."""
-    server.run("remote", "add", title.lower(), title, "127.0.0.1", str(port))
+    remotes.add_remote(archive, Remote(title.lower(), title, "127.0.0.1", port))
     try:
         yield
     finally:
-        server.run("remote", "remove", title.lower())
+        remotes.remove_remote(archive, title.lower())
 
 
-def movescu(server: Server, to: str, *keys: str) -> subprocess.CompletedProcess[str]:
+def movescu(server: Server, to: str, *keys: str, model: str = "-S") -> subprocess.CompletedProcess[str]:
     options = [option for key in keys for option in ("-k", key)]
     return subprocess.run(
-        ["movescu", "-d", "-S", "-aec", "TONGYING", "-aem", to, *options, "127.0.0.1", str(server.dicom_port)],
+        ["movescu", "-d", model, "-aec", "TONGYING", "-aem", to, *options, "127.0.0.1", str(server.dicom_port)],
         env=NO_WAIT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
-def test_move_over_several_associations_byte_for_byte(server: Server, world: World, tmp_path: Path) -> None:
-    with storescp(tmp_path / "in", "--fork") as receiver, destination(server, "MOVE_IN", receiver.port):
+def test_move_over_several_associations_byte_for_byte(
+    server: Server, archive: Archive, world: World, tmp_path: Path
+) -> None:
+    with storescp(tmp_path / "in", "--fork") as receiver, destination(archive, "MOVE_IN", receiver.port):
         done = movescu(server, "MOVE_IN", "0008,0052=STUDY", f"StudyInstanceUID={world.ct.uid}")
         assert done.returncode == 0, done.stderr
         got = {one.sop_instance: one.sha256 for one in receiver.received().values()}
     assert got == {describe(f).sop_instance: describe(f).sha256 for f in world.ct.files}
 
 
+def test_move_to_another_archive(server: Server, archive: Archive, world: World, tmp_path: Path) -> None:
+    """DCMTK's dcmqrscp, which takes no compressed pictures: all studies of a patient."""
+    with dcmqrscp(tmp_path / "qr", "MOVE_QR") as receiver, destination(archive, "MOVE_QR", receiver.port):
+        done = movescu(server, "MOVE_QR", "0008,0052=PATIENT", f"PatientID={world.ct.patient_id}", model="-P")
+        assert done.returncode == 0, done.stderr
+        got = receiver.received()
+    sent = [describe(f) for study in world.all for f in study.files]
+    loop = describe(world.us.files[0])
+    assert sub_operations(done) == {"Completed": len(sent), "Failed": 0, "Warning": 0}
+    assert {u: one.sha256 for u, one in got.items() if u != loop.sop_instance} == {
+        one.sop_instance: one.sha256 for one in sent if one != loop
+    }
+    assert (dcmread(got[loop.sop_instance].path).pixel_array == dcmread(loop.path).pixel_array).all()
+
+
+def sub_operations(moved: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """The counts of the final answer, as movescu prints them."""
+    counts = re.findall(r"(\w+) Suboperations +: (\d+)", moved.stdout + moved.stderr)
+    return {kind: int(number) for kind, number in counts[-3:]}
+
+
 def test_a_receiver_that_takes_implicit_only_is_given_that(
-    server: Server, world: World, tmp_path: Path
+    server: Server, archive: Archive, world: World, tmp_path: Path
 ) -> None:
-    with storescp(tmp_path / "in", "+xi") as receiver, destination(server, "MOVE_IMPLICIT", receiver.port):
+    with storescp(tmp_path / "in", "+xi") as receiver, destination(archive, "MOVE_IMPLICIT", receiver.port):
         done = movescu(server, "MOVE_IMPLICIT", "0008,0052=STUDY", f"StudyInstanceUID={world.us.uid}")
         assert done.returncode == 0, done.stderr
         (got,) = receiver.files()
@@ -187,7 +250,7 @@ def test_a_receiver_that_takes_implicit_only_is_given_that(
     assert dataset.pixel_array.shape == dcmread(world.us.files[0]).pixel_array.shape
 
 
-def test_true_counts_and_the_failed_list(server: Server, world: World) -> None:
+def test_true_counts_and_the_failed_list(server: Server, archive: Archive, world: World) -> None:
     """A receiver that takes MR alone, and refuses each second of them."""
     seen: list[str] = []
 
@@ -200,7 +263,7 @@ def test_true_counts_and_the_failed_list(server: Server, world: World) -> None:
     port = free_port()
     ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, take)])
     try:
-        with destination(server, "MOVE_HALF", port):
+        with destination(archive, "MOVE_HALF", port):
             asked = Dataset()
             asked.QueryRetrieveLevel, asked.StudyInstanceUID = "STUDY", [world.mr.uid, world.us.uid]
             final, failed = moved(server, asked, "MOVE_HALF")
@@ -235,32 +298,32 @@ def moved(server: Server, asked: Dataset, to: str) -> tuple[Dataset, Dataset]:
     ],
 )  # fmt: skip
 def test_why_a_move_is_refused(
-    server: Server, world: World, to: str, keys: tuple[str, bool], status: int
+    server: Server, archive: Archive, world: World, to: str, keys: tuple[str, bool], status: int
 ) -> None:
     asked = Dataset()
     asked.QueryRetrieveLevel = keys[0]
     asked.StudyInstanceUID = world.ct.uid if keys[1] else ""
-    with destination(server, "MOVE_ANY", 1):
+    with destination(archive, "MOVE_ANY", 1):
         final, _ = moved(server, asked, to)
     assert final.Status == status
     assert final.ErrorComment
 
 
-def test_what_nobody_has_is_moved_completely(server: Server, world: World) -> None:
+def test_what_nobody_has_is_moved_completely(server: Server, archive: Archive, world: World) -> None:
     asked = Dataset()
     asked.QueryRetrieveLevel, asked.StudyInstanceUID = "STUDY", "1.2.3.404"
-    with destination(server, "MOVE_NONE", 1):
+    with destination(archive, "MOVE_NONE", 1):
         final, _ = moved(server, asked, "MOVE_NONE")
     assert (final.Status, final.NumberOfCompletedSuboperations) == (SUCCESS, 0)
 
 
-def test_a_receiver_that_hangs_harms_nobody_else(server: Server, world: World, tmp_path: Path) -> None:
+def test_a_receiver_that_hangs_harms_nobody_else(
+    server: Server, archive: Archive, world: World, tmp_path: Path
+) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        destination(server, "MOVE_HUNG", silent.getsockname()[1]),
+        destination(archive, "MOVE_HUNG", silent.getsockname()[1]),
     ):
-        asked = Dataset()
-        asked.QueryRetrieveLevel, asked.StudyInstanceUID = "STUDY", world.mr.uid
         began = time.monotonic()
         hung = subprocess.Popen(
             ["movescu", "-S", "-aec", "TONGYING", "-aem", "MOVE_HUNG", "-k", "0008,0052=STUDY", "-k",

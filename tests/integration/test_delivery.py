@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,24 @@ from pydicom import dcmread
 from dicom_node.delivery import Outcome, Part, deliver, plan
 from dicom_node.requestor import Context, PeerAway, PeerError, Rejected, Requestor
 from dicom_node.syntaxes import EXPLICIT, IMPLICIT, VERIFICATION
-from pacs.encoded import part10_header, read_head
+from pacs.encoded import part10_header, read_head, read_instance
 from pacs.errors import NotAcceptable
 from pacs.settings import Settings
+from pacs.transcode import to_explicit_little, to_implicit_little
 from storage.archive import Archive
 from storage.blobs.local import LocalStore
-from storage.contents import Entry
+from storage.contents import Entry, Frames
 from storage.database import Database
 from storage.retrieve import READ_BYTES, Located
+from storage.rewrite import rewritten
 from tests.support.dicom import Sent, dataset_sha256, describe
 from tests.support.files import package_files
+from tests.support.pdu import made
 from tests.support.peers import Receiver, storescp
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 STORAGE = "1.2.840.10008.5.1.4.1.1."
+NATIVE_LITTLE = (EXPLICIT, IMPLICIT)
 LARGE_BYTES = 3 * READ_BYTES + 12_346
 
 
@@ -144,6 +149,35 @@ def test_who_takes_implicit_only_gets_it(archive: Archive, tmp_path: Path) -> No
     assert [(o.status, o.transfer_syntax) for o in outcomes] == [(0, IMPLICIT)] * len(names)
     for sent, _ in files[:3]:
         assert (dcmread(written[sent.sop_instance]).pixel_array == dcmread(sent.path).pixel_array).all()
+
+
+def test_native_pixels_pass_through_while_the_rest_is_written_anew(archive: Archive) -> None:
+    """The same bytes as of an instance that is transcoded in memory, and a large one in small pieces."""
+    files = [(sent, data) for sent, data in real_files() if sent.transfer_syntax in NATIVE_LITTLE]
+    frames = LARGE_BYTES // 512
+    one = made(pixels=bytes(frames * 512), more={0x00280008: ("IS", str(frames).encode())})
+    files.append((Sent(Path(), CT, one.instance, EXPLICIT, dataset_sha256(one.part10)), one.part10))
+    passed = 0
+    for located, (_, part10) in zip(with_frames(packed(archive, files), files), files, strict=True):
+        for syntax, whole in ((EXPLICIT, to_explicit_little), (IMPLICIT, to_implicit_little)):
+            pieces = list(rewritten(archive, located, syntax))
+            assert b"".join(pieces) == whole(part10), located.entry.sop_instance
+            passed += len(pieces) > 1
+    assert passed > 50
+    assert max(map(len, pieces)) <= READ_BYTES, "the large one, the last"
+
+
+def with_frames(located: list[Located], files: list[tuple[Sent, bytes]]) -> list[Located]:
+    """With where their frames are, as indexing finds it."""
+
+    def found(part10: bytes) -> Frames | None:
+        layout = read_instance(part10).pixels
+        return Frames(layout.encapsulated, layout.frames) if layout else None
+
+    return [
+        replace(one, entry=replace(one.entry, frames=found(data)))
+        for one, (_, data) in zip(located, files, strict=True)
+    ]
 
 
 def test_what_cannot_be_sent_is_told_and_the_rest_arrives(archive: Archive, tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from pacs.encoded import part10_header
 from tests.support.files import package_file
-from tests.support.pdu import CT, EXPLICIT, Made, made
+from tests.support.pdu import Made, made
 from tests.support.server import TONGYING, Server, eventually
 from tests.support.watch import settled, sop_uids, whole
 
@@ -27,10 +26,6 @@ def archive(workspace: Path) -> Iterator[Server]:
     running.remove()
 
 
-def part10(one: Made) -> bytes:
-    return part10_header(CT, one.instance, EXPLICIT, source_ae="") + one.data
-
-
 def several(study: str, count: int) -> list[Made]:
     return [made(study=study, series=study + ".1", patient_id=f"IMPORT-{study[-12:]}") for _ in range(count)]
 
@@ -38,13 +33,13 @@ def several(study: str, count: int) -> list[Made]:
 def write(folder: Path, files: list[Made]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, one in enumerate(files):
-        (folder / f"IM{number:05}").write_bytes(part10(one))
+        (folder / f"IM{number:05}").write_bytes(one.part10)
 
 
 def zipped(path: Path, files: list[Made], compression: int = zipfile.ZIP_DEFLATED) -> None:
     with zipfile.ZipFile(path, "w", compression) as archive:
         for number, one in enumerate(files):
-            archive.writestr(f"DICOM/IM{number:05}", part10(one))
+            archive.writestr(f"DICOM/IM{number:05}", one.part10)
 
 
 def damage(path: Path, place: int) -> None:
@@ -64,7 +59,7 @@ def test_a_folder_of_everything(archive: Server, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no DICOM")
     (tmp_path / "empty").touch()
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n" + bytes(1000))
-    (tmp_path / "cut.dcm").write_bytes(part10(files[10])[:140])
+    (tmp_path / "cut.dcm").write_bytes(files[10].part10[:140])
     (tmp_path / "not.zip").write_bytes(b"PK\x03\x04" + bytes(100))
     zipped(tmp_path / "broken-member.zip", files[11:12])
     damage(tmp_path / "broken-member.zip", 300)
@@ -74,7 +69,7 @@ def test_a_folder_of_everything(archive: Server, tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as squeezed:
-        squeezed.writestr("IM1", part10(files[10]) + bytes(300_000_000))
+        squeezed.writestr("IM1", files[10].part10 + bytes(300_000_000))
 
     done = archive.command("import", str(tmp_path), check=False)
 

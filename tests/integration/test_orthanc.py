@@ -13,14 +13,14 @@ import pytest
 from pydicom.uid import generate_uid
 
 from dicom_node.orthanc_verbs import compare, push
-from pacs.encoded import part10_header
 from pacs.errors import NotFound, SettingError
 from storage import edges
 from storage.archive import Archive
 from storage.edges import Edge, Status
 from tests.support.dicom import dataset_sha256, parts_of
-from tests.support.orthanc import USER, Exchange, OrthancServer, inside, listed
-from tests.support.pdu import CT, EXPLICIT, Made, made
+from tests.support.orthanc import USER, Exchange, OrthancServer, listed
+from tests.support.pdu import Made, made
+from tests.support.peers import opened
 from tests.support.server import Server, eventually
 from tests.support.studies import ct_study
 from tests.support.watch import incidents, settled, sop_uids, whole
@@ -77,7 +77,7 @@ def region(workspace: Path) -> Iterator[Region]:
     running = Server(workspace / "edges").start()
     for facility in ("EAST", "WEST"):
         running.run("facility", "add", facility)
-    with inside(running) as store:
+    with opened(running) as store:
         yield Region(running, store)
     whole(running)
     running.remove()
@@ -113,12 +113,8 @@ def hospital(region: Region, tmp_path: Path) -> Iterator[OrthancServer]:
         yield running
 
 
-def part10(one: Made) -> bytes:
-    return part10_header(CT, one.instance, EXPLICIT, source_ae="") + one.data
-
-
 def files_of(study: list[Made]) -> list[bytes]:
-    return [part10(one) for one in study]
+    return [one.part10 for one in study]
 
 
 def study_of(count: int, patient_id: str = "EDGE") -> list[Made]:
@@ -311,14 +307,14 @@ def test_push_of_a_study(region: Region, exchange: Exchange, hospital: OrthancSe
 def test_a_large_instance_both_ways(region: Region, exchange: Exchange, hospital: OrthancServer) -> None:
     """40 MB: it is pulled into a segment of its own, and read from the object store while it is pushed."""
     one = made(patient_id="LARGE", pixels=bytes(range(256)) * (40 * 4096))
-    hospital.store([part10(one)])
+    hospital.store([one.part10])
     edge = region.register(hospital.edge("H"))
     region.arrived([one])
-    assert region.given_out(one.study) == [dataset_sha256(part10(one))]
+    assert region.given_out(one.study) == [dataset_sha256(one.part10)]
     region.followed()
     hospital.client.delete(f"instances/{hospital.client.get('instances').json()[0]}").raise_for_status()
     assert push(region.store, edge, one.study).sent == 1
-    assert list(map(dataset_sha256, hospital.files(one.study).values())) == [dataset_sha256(part10(one))]
+    assert list(map(dataset_sha256, hospital.files(one.study).values())) == [dataset_sha256(one.part10)]
 
 
 def test_instances_that_differ_under_the_same_uid(region: Region, exchange: Exchange, tmp_path: Path) -> None:
@@ -330,10 +326,10 @@ def test_instances_that_differ_under_the_same_uid(region: Region, exchange: Exch
         hospital.store(files_of(study))
         region.arrived(study)
         changed = study_again(first, "EDGE", bytes(512))
-        hospital.store([part10(changed)])
+        hospital.store([changed.part10])
         eventually(lambda: first.instance in incidents(region.server, "conflict"), SECONDS, "it is told")
         assert region.given_out(first.study) == sorted(map(dataset_sha256, files_of(study)))
-        hospital.store([part10(study_again(second, "ELSE", None))])
+        hospital.store([study_again(second, "ELSE", None).part10])
         eventually(
             lambda: second.instance in incidents(region.server, "conflict"), SECONDS, "of patients, too"
         )

@@ -392,16 +392,9 @@ def test_cut_off_at_many_places(server: Server, how: str) -> None:
                 assert answer is not None
                 assert answer.kind == ASSOCIATE_AC
                 caller.send(stored[: place - len(asked)])
-            end(caller, how)
+            caller.end(how)
     settled(server)
     assert sop_uids(server, study) == []
-
-
-def end(caller: Peer, how: str) -> None:
-    if how == "aborted":
-        caller.send(pdu.pdu(ABORT, bytes(4)))
-    elif how == "reset":
-        caller.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def mutated(chance: random.Random, data: bytes) -> bytes:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from deploy import supervisor
-from pacs.settings import from_environment
-from storage.archive import Archive
 from storage.edges import Edge
 from tests.support.server import Server, eventually, free_port
 from tests.support.services import Service, answers
@@ -98,17 +93,6 @@ class OrthancServer:
     def edge(self, name: str, facility: str = "LOCAL", password: str = PASSWORD) -> Edge:
         """To register it under."""
         return Edge(name, facility, self.url, USER, password)
-
-
-@contextmanager
-def inside(archive: Server) -> Iterator[Archive]:
-    """The archive of a running server, opened in this process: the command line takes a second or two to start."""
-    with supervisor.database(from_environment(archive.environment())) as (settings, _):
-        opened = Archive.open(settings)
-        try:
-            yield opened
-        finally:
-            opened.close()
 
 
 def listed(archive: Server, name: str) -> list[str]:

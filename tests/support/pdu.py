@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from pydicom.uid import generate_uid
 
+from pacs.encoded import part10_header
+
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -212,6 +214,14 @@ class Peer:
         assert answer.kind == RELEASE_RP
         self.close()
 
+    def end(self, how: str) -> None:
+        """Close wherever it stands: "closed" as it is, "reset", or "aborted" by an A-ABORT."""
+        if how == "aborted":
+            self.send(pdu(ABORT, bytes(4)))
+        elif how == "reset":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
     def close(self) -> None:
         self.socket.close()
 
@@ -264,6 +274,11 @@ class Made:
     series: str
     instance: str
     data: bytes
+
+    @property
+    def part10(self) -> bytes:
+        """As a file."""
+        return part10_header(CT, self.instance, EXPLICIT, source_ae="") + self.data
 
 
 def made(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -10,6 +13,8 @@ import psutil
 
 from dicom_node.gate import COPY_SECONDS
 from tests.support.server import Server, eventually
+
+WATCH_SECONDS = 0.02
 
 
 def part(server: Server, module: str) -> psutil.Process:
@@ -63,6 +68,30 @@ def back_to(server: Server, before: Use, *, slack: int = 2, seconds: float = 20)
         f"threads and files as before: {before}, now {use(server)}",
     )
     assert use(server).pids == before.pids, "a process of the node died"
+
+
+IN_AND_OUT = ("dicom_node", "viewer_api")  # the parts through which bytes come and go
+
+
+@contextlib.contextmanager
+def memory_watched(server: Server) -> Iterator[Callable[[], dict[str, int]]]:
+    """Watches the memory of the parts that bytes go through; gives how far each has risen since, at most, in bytes."""
+    idle = {module: use(server, module).rss_bytes for module in IN_AND_OUT}
+    most, over = dict(idle), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(WATCH_SECONDS):
+            for module, process in processes.items():
+                most[module] = max(most[module], process.memory_info().rss)
+
+    processes = {module: part(server, module) for module in IN_AND_OUT}
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield lambda: {module: most[module] - idle[module] for module in IN_AND_OUT}
+    finally:
+        over.set()
+        watcher.join()
 
 
 def settled(server: Server, seconds: float = 60) -> None:

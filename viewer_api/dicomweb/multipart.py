@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 
 from fastapi.responses import Response, StreamingResponse
 
@@ -33,12 +35,12 @@ class Multipart:
         """What stands after the last part."""
         return f"\r\n--{self._boundary}--\r\n".encode()
 
-    def answer(self, pieces: Iterable[Piece], length: int | None = None) -> StreamingResponse:
+    def answer(self, pieces: Iterable[Piece], length: int | None = None) -> Response:
         """The response; `length` in bytes, if it is known, includes the heads but not the tail."""
-        headers = {} if length is None else {"Content-Length": str(length + len(self.tail()))}
-        return StreamingResponse(
-            _gathered(self._with_tail(pieces)), headers=headers, media_type=self.media_type
-        )
+        whole = self._with_tail(pieces)
+        if length is not None:
+            return single_answer(Part(self.media_type, length + len(self.tail()), whole))
+        return StreamingResponse(_gathered(whole), media_type=self.media_type)
 
     def _with_tail(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         yield from pieces
@@ -58,13 +60,27 @@ def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
         yield b"".join(waiting)
 
 
-def whole(part_type: str, parts: list[tuple[str, bytes]]) -> Response:
-    """A multipart answer of parts that are in memory: (content type, bytes) each."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part whose length in bytes is known; its pieces may be read while they are sent."""
+
+    content_type: str
+    length: int
+    pieces: Iterable[Piece]
+
+
+def parts_answer(part_type: str, parts: list[Part]) -> Response:
+    """A multipart answer of these parts."""
     multipart = Multipart(part_type)
-    pieces: list[Piece] = []
-    for number, (content_type, data) in enumerate(parts):
-        pieces += [multipart.head(content_type, first=number == 0), data]
-    length = sum(len(p) for p in pieces)
-    if length > CHUNK_BYTES:
-        return multipart.answer(pieces, length)
-    return Response(b"".join([*pieces, multipart.tail()]), media_type=multipart.media_type)
+    heads = [multipart.head(part.content_type, first=number == 0) for number, part in enumerate(parts)]
+    length = sum(len(head) + part.length for head, part in zip(heads, parts, strict=True))
+    pieces = chain.from_iterable(([head], part.pieces) for head, part in zip(heads, parts, strict=True))
+    return multipart.answer(chain.from_iterable(pieces), length)
+
+
+def single_answer(part: Part) -> Response:
+    """An answer that is no multipart one. A small one is read before it begins, so that what fails is told."""
+    if part.length <= CHUNK_BYTES:
+        return Response(b"".join(part.pieces), media_type=part.content_type)
+    headers = {"Content-Length": str(part.length)}
+    return StreamingResponse(_gathered(part.pieces), headers=headers, media_type=part.content_type)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,13 +14,24 @@ from fastapi.responses import Response
 
 from pacs.access import Principal
 from pacs.errors import BadQuery, NotAcceptable
-from pacs.transcode import EXPLICIT_LITTLE, NATIVE, can_decode, native_frame, to_explicit_little
+from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, native_frame
 from storage import retrieve
 from storage.archive import Archive
-from storage.retrieve import Located, locate, read_bulk, read_frame, read_part10, stream
+from storage.contents import Ranges
+from storage.retrieve import (
+    Located,
+    bulk_ranges,
+    frame_ranges,
+    locate,
+    part10_pieces,
+    read_frame,
+    read_ranges,
+    stream,
+)
+from storage.rewrite import rewritten
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.media import MediaRange, choose
-from viewer_api.dicomweb.multipart import Multipart, whole
+from viewer_api.dicomweb.multipart import Multipart, Part, parts_answer, single_answer
 
 router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"])
 SERIES, INSTANCE = "/series/{series_uid}", "/series/{series_uid}/instances/{sop_instance}"
@@ -73,12 +85,10 @@ def wanted_syntax(chosen: MediaRange, located: Located) -> str:
 
 def _single(archive: Archive, located: Located, chosen: MediaRange) -> Response:
     syntax = wanted_syntax(chosen, located)
-    return Response(_part10(archive, located, syntax), media_type=f"{DICOM}; transfer-syntax={syntax}")
-
-
-def _part10(archive: Archive, located: Located, syntax: str) -> bytes:
-    part10 = read_part10(archive, located)
-    return part10 if syntax == located.entry.transfer_syntax else to_explicit_little(part10)
+    content_type = f"{DICOM}; transfer-syntax={syntax}"
+    if syntax == located.entry.transfer_syntax:
+        return single_answer(Part(content_type, located.entry.length, part10_pieces(archive, located)))
+    return Response(b"".join(rewritten(archive, located, syntax)), media_type=content_type)
 
 
 def _multipart(archive: Archive, located: list[Located], chosen: MediaRange) -> Response:
@@ -107,9 +117,10 @@ def _transcoded(
     archive: Archive, located: list[Located], heads: dict[str, bytes], syntaxes: list[str]
 ) -> Iterator[bytes]:
     for one, syntax in zip(located, syntaxes, strict=True):
-        data = _part10(archive, one, syntax)
+        as_it_is = syntax == one.entry.transfer_syntax
+        pieces = part10_pieces(archive, one) if as_it_is else rewritten(archive, one, syntax)
         yield heads[one.entry.sop_instance]
-        yield data
+        yield from pieces
 
 
 @router.get("/metadata")
@@ -167,17 +178,33 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
     numbers = frame_numbers(frames)
     part_type, chosen = choose(accept_of(request), offered, multipart=None if len(numbers) == 1 else True)
     syntax = original if part_type == compressed else wanted_syntax(chosen, located)
-    read = [read_frame(archive, located, number) for number in numbers]
-    if syntax != original and original not in NATIVE - {"1.2.840.10008.1.2.2"}:
-        attributes = attributes_of(archive, who, study_uid, series_uid, sop_instance)
-        read = [native_frame(attributes, data, original, n) for n, data in zip(numbers, read, strict=True)]
+    ranges = [frame_ranges(located, number) for number in numbers]
     content_type = f"{part_type}; transfer-syntax={syntax}"
-    headers = {"Cache-Control": "private, max-age=3600"}
-    if not chosen.is_multipart and chosen.media_type != "*/*":
-        return Response(read[0], headers=headers, media_type=content_type)
-    answer = whole(part_type, [(content_type, data) for data in read])
-    answer.headers.update(headers)
+    if syntax == original or original in NATIVE - {BIG_ENDIAN}:
+        parts = [_stored(archive, located, content_type, one) for one in ranges]
+    else:
+        parts = _decoded(archive, who, located, content_type, numbers)
+    multipart = chosen.is_multipart or chosen.media_type == "*/*"
+    answer = parts_answer(part_type, parts) if multipart else single_answer(parts[0])
+    answer.headers["Cache-Control"] = "private, max-age=3600"
     return answer
+
+
+def _stored(archive: Archive, located: Located, content_type: str, ranges: Ranges) -> Part:
+    """Bytes of an instance as they are."""
+    return Part(content_type, sum(length for _, length in ranges), read_ranges(archive, located, ranges))
+
+
+def _decoded(
+    archive: Archive, who: Principal, located: Located, content_type: str, numbers: list[int]
+) -> list[Part]:
+    """Frames decoded before the answer begins, so that what cannot be decoded is told."""
+    original = located.entry.transfer_syntax
+    attributes = attributes_of(
+        archive, who, located.study_uid, located.series_uid, located.entry.sop_instance
+    )
+    frames = (native_frame(attributes, read_frame(archive, located, n), original, n) for n in numbers)
+    return [Part(content_type, len(frame), [frame]) for frame in frames]
 
 
 @router.get(INSTANCE + "/bulkdata/{path:path}")
@@ -187,9 +214,9 @@ def bulk_data(request: Request, who: Who, archive: TheArchive, study_uid: str, s
     located = retrieve.one(archive, who, study_uid, series_uid, sop_instance)
     _, chosen = choose(accept_of(request), [OCTETS])
     if path == "7FE00010" and located.entry.frames:
-        parts = [read_frame(archive, located, n) for n in range(len(located.entry.frames.ranges))]
+        values = list(located.entry.frames.ranges)
     else:
-        parts = [read_bulk(archive, located, path)]
+        values = [bulk_ranges(located, path)]
     if chosen.is_multipart:
-        return whole(OCTETS, [(OCTETS, data) for data in parts])
-    return Response(b"".join(parts), media_type=OCTETS)
+        return parts_answer(OCTETS, [_stored(archive, located, OCTETS, one) for one in values])
+    return single_answer(_stored(archive, located, OCTETS, tuple(chain.from_iterable(values))))

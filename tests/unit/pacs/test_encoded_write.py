@@ -101,3 +101,13 @@ def test_a_cut_identifier_is_refused(cut: int) -> None:
 
 def test_nothing_is_an_empty_identifier() -> None:
     assert read_identifier(b"", EXPLICIT) == {}
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
+@pytest.mark.parametrize("value", [["1.4"], []])
+def test_an_identifier_that_begins_with_file_meta_information(syntax: str, value: list[str]) -> None:
+    """Orthanc 1.10 asks for an instance by (0002,0003) as well."""
+    uid = {"vr": "UI", "Value": value} if value else {"vr": "UI"}
+    asked = {"00020003": uid, "00080018": uid, "0020000D": {"vr": "UI", "Value": ["1.2.3"]}}
+    read = read_identifier(write_dataset(asked, syntax), syntax)
+    assert read == {tag: element for tag, element in asked.items() if tag != "00020003"}

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from fastapi.responses import Response, StreamingResponse
 
-from viewer_api.dicomweb.multipart import CHUNK_BYTES, Multipart, whole
+from viewer_api.dicomweb.multipart import CHUNK_BYTES, Multipart, Part, parts_answer
 
 OCTETS = "application/octet-stream"
 
@@ -24,7 +24,8 @@ def chunks_of(answer: Response) -> list[bytes]:
 
 @pytest.mark.parametrize("sizes", [[10], [10, 20], [CHUNK_BYTES, 1], [1, 3 * CHUNK_BYTES, 5]])
 def test_the_length_is_true_and_the_parts_are_whole(sizes: list[int]) -> None:
-    answer = whole(OCTETS, [(OCTETS, bytes([number]) * size) for number, size in enumerate(sizes)])
+    given = [Part(OCTETS, size, [bytes([number]) * size]) for number, size in enumerate(sizes)]
+    answer = parts_answer(OCTETS, given)
     body = b"".join(chunks_of(answer))
     assert len(body) == int(answer.headers["content-length"])
     boundary = answer.headers["content-type"].split("boundary=")[1].encode()
