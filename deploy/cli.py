@@ -20,7 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )  # fmt: skip
 
-from deploy import cli_exchange, supervisor
+from deploy import cli_exchange, cli_reindex, supervisor
 from deploy.cli_orthanc import orthanc_app
 from deploy.cli_registry import device_app, facility_app
 from deploy.console import complaints, console, opened
@@ -40,6 +40,7 @@ app.add_typer(device_app, name="device")
 app.add_typer(user_app, name="user")
 app.add_typer(orthanc_app, name="orthanc")
 cli_exchange.register(app)
+cli_reindex.register(app)
 FAILURES_SHOWN = 50
 
 
@@ -157,6 +158,7 @@ def stats() -> None:
     console.print(
         f"packs waiting: {now.packs} (the oldest for {now.oldest_seconds:.0f} s), failed: {now.failed}"
     )
+    console.print(f"to be indexed anew: {now.again}")
     console.print(f"open incidents: {now.incidents}")
 
 

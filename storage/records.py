@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 MAGIC = b"TYR1"
@@ -42,6 +43,10 @@ class RecordHeader:
     sop_instance: str
     transfer_syntax: str
     dataset_offset: int  # of the data set in the body, bytes
+
+    @property
+    def received_at(self) -> datetime:
+        return datetime.fromtimestamp(self.received_ns / 1e9, UTC)
 
     def encode(self) -> bytes:
         """As compact JSON."""

@@ -102,7 +102,8 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     def ready(request: Request) -> JSONResponse:
-        return JSONResponse({"ready": True, "packs_waiting": waiting(request.app.state.archive).packs})
+        now = waiting(request.app.state.archive)
+        return JSONResponse({"ready": True, "packs_waiting": now.packs, "packs_again": now.again})
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
