@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from dicom_node.commitment import Reports
+from dicom_node.echo import Echoes
 from dicom_node.hl7_listener import Hl7Orders
 from dicom_node.orthanc import OrthancEdges
 from dicom_node.sender import Sender
@@ -52,6 +53,7 @@ JOBS: list[Callable[[Archive], Job]] = [
     Reports,
     OrthancEdges,
     Hl7Orders,
+    Echoes,
 ]
 
 

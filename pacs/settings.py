@@ -14,6 +14,7 @@ from pathlib import Path
 from pacs.errors import SettingError
 
 MIB = 1024 * 1024
+SECRET_CHARACTERS_MIN = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class Settings:
 
     admin_password: str = ""
     secret: str = ""  # signs access tokens; empty: made once and kept under `data`
+    secret_key: str = ""  # seals passwords of other systems; empty: made once as secret.key under `data`
     token_seconds: int = 8 * 3600
     log_level: str = "info"
     worker_processes: int = 2
@@ -108,7 +110,8 @@ def _said(kind: type) -> str:
 
 def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object]) -> None:
     """`TONGYING_S3_SECRET_KEY_FILE` and its like: how Docker and Kubernetes hand over secrets."""
-    for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret"):
+    for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret",
+                 "secret_key"):  # fmt: skip
         path = environment.get(f"{_variable(name)}_FILE")
         if path:
             try:
@@ -129,6 +132,10 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
+    if settings.secret_key and len(settings.secret_key) < SECRET_CHARACTERS_MIN:
+        raise SettingError(
+            f"TONGYING_SECRET_KEY must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
+        )
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings

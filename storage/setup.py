@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage.accounts import ensure_administrator, signing_secret
 from storage.archive import Archive
+from storage.edges import seal_passwords
 from storage.migrate import upgrade
 from storage.registry import LOCAL, add_facility
 
@@ -13,4 +14,5 @@ def prepare(archive: Archive) -> str | None:
     upgrade(archive.database)
     add_facility(archive, LOCAL, "This hospital")
     signing_secret(archive)
+    seal_passwords(archive)
     return ensure_administrator(archive, archive.settings.admin_password)
