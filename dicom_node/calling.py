@@ -24,7 +24,8 @@ def connect(settings: Settings, remote: Remote, calling: str, contexts: Sequence
 
 def tls_of(settings: Settings, remote: Remote) -> ssl.SSLContext | None:
     """For a remote that is called over TLS. It must show the certificate that is registered for it, or one that
-    bears its host and that its registered CA, else this machine, believes. Ours is shown where we have one. Raises PeerAway."""
+    bears its host and that its registered CA, else this machine, believes. Ours is shown where we have one.
+    Raises PeerAway."""
     if not remote.tls:
         return None
     context = Pinned(remote.certificate) if remote.certificate else _believing(remote.ca)

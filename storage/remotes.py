@@ -89,7 +89,7 @@ def _row(connection: Connection, remote: Remote) -> dict[str, Any]:
     """As it stands in the table; raises NotFound for its facility."""
     row = {f.name: getattr(remote, f.name) for f in fields(Remote) if f.name not in ("id", "facility")}
     known = select(facilities.c.id).where(facilities.c.code == remote.facility)
-    facility_id = connection.execute(known).scalar()
+    facility_id = connection.execute(known).scalar() if remote.facility.isprintable() else None
     if facility_id is None:
         raise NotFound(f"there is no facility {remote.facility[:16]}: tongying facility add")
     return row | {"syntaxes": list(remote.syntaxes), "facility_id": facility_id}
