@@ -129,8 +129,7 @@ class Orthanc:
     """A registered Orthanc. Methods raise EdgeAway, EdgeRefused, EdgeError. Safe to share between threads."""
 
     def __init__(self, edge: Edge, *, connections: int = 8, read_seconds: float = READ_SECONDS) -> None:
-        if edge.locked:
-            raise EdgeRefused(edge.locked)
+        self._locked = edge.locked
         self._host = urlsplit(edge.url).hostname or ""
         self._stopping = threading.Event()
         user, password = (
@@ -260,6 +259,8 @@ class Orthanc:
     def _answer(self, method: Any, path: str, arguments: dict[str, Any]) -> requests.Response:
         if self._stopping.is_set():
             raise EdgeAway("we stop")
+        if self._locked:
+            raise EdgeRefused(self._locked)
         try:
             response = method(path, **self._limits | arguments)
         except TimedOut:

@@ -39,6 +39,9 @@ class Settings:
     node_name: str = "node-0"
     hl7_host: str = "0.0.0.0"  # noqa: S104  as above
     hl7_port: int = 0  # orders over MLLP; 0: none are taken
+    hl7_tls_certificate: str = ""  # PEM file as above; with it that port speaks TLS, and nothing else
+    hl7_tls_key: str = ""  # PEM file; empty: it is in the certificate's
+    hl7_tls_client_ca: str = ""  # PEM file of CAs; with it senders must show a certificate
 
     database_url: str = ""  # empty: the embedded PostgreSQL under `data`
     broker_url: str = ""  # empty: messages as files under `data`

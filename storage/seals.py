@@ -62,7 +62,10 @@ def _key(settings: Settings) -> bytes:
     try:
         with contextlib.suppress(FileExistsError):
             _make(path)
-        return base64.b64decode(path.read_text(encoding="ascii"))
+        key = base64.b64decode(path.read_text(encoding="ascii"), validate=True)
+        if len(key) != KEY_BYTES:
+            raise ValueError("another length")
+        return key
     except (OSError, ValueError) as error:
         raise SettingError(f"the key file {path} cannot be used ({type(error).__name__})") from None
 
