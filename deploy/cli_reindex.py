@@ -6,16 +6,9 @@ import time
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress
 
-from deploy.console import complaints, console, opened
+from deploy.console import bar_of_progress, complaints, console, opened
 from pacs.access import Principal, Role
 from pacs.errors import ObjectMissing, SettingError
 from storage import reindexing
@@ -34,11 +27,6 @@ NOT_IN_STORE = (
     "are read as they declare them: register it, then tongying reindex --device. What lies in a pack is "
     "shown, also what was removed from a former index."
 )
-
-
-def register(app: typer.Typer) -> None:
-    """Put the command of this module into the command line."""
-    app.command(epilog=NOT_IN_STORE)(reindex)
 
 
 def reindex(
@@ -73,13 +61,17 @@ def reindex(
     Packs are marked; the workers of the running server come to them when nothing new waits, and this command helps.
     All stays searchable meanwhile, and no stored byte changes. Stopped or killed, it is gone on with by the workers, or
     by --continue.
+
+    In no pack are users, devices, remotes, rules, the worklist, performed steps and what waits to be sent: with
+    --from-store they come from a backup of the database, or are registered anew. What lies in a pack is shown, also
+    what was removed from a former index.
     """
     scope = Scope(facility, device, study, series)
     if series and not study:
         raise SettingError("a series is named together with its study: --study")
     if sum((from_store, proceed, cancel, scope != Scope())) > 1:
         raise SettingError("--from-store, --continue, --cancel, and a choice of packs exclude each other")
-    with opened() as archive, _bar() as bar:
+    with opened() as archive, bar_of_progress() as bar:
         if cancel:
             console.print(f"{reindexing.cancel(archive)} packs are marked no more")
             return
@@ -133,10 +125,3 @@ def _clear(archive: Archive, bar: Progress, failed: int) -> None:
     job = bar.add_task("Clearing the store", total=None)
     removed = reindexing.remove_strays(archive, lambda number: bar.update(job, advance=number))
     console.print(f"{removed} objects of a former index are removed")
-
-
-def _bar() -> Progress:
-    return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=complaints, transient=True,
-    )  # fmt: skip
