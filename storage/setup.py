@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from storage.accounts import ensure_administrator, signing_secret
 from storage.archive import Archive
-from storage.edges import seal_passwords
 from storage.migrate import upgrade
 from storage.registry import LOCAL, add_facility
 
@@ -14,5 +13,4 @@ def prepare(archive: Archive) -> str | None:
     upgrade(archive.database)
     add_facility(archive, LOCAL, "This hospital")
     signing_secret(archive)
-    seal_passwords(archive)
     return ensure_administrator(archive, archive.settings.admin_password)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
+from dicom_node.orthanc import OrthancEdges
 from pacs.errors import SettingError
 from pacs.settings import Settings, from_environment
 from storage import edges, seals
 from storage.archive import Archive
 from storage.edges import Edge, add_edge, find_edge, list_edges
 from storage.remotes import Remote, add_remote, list_remotes
-from storage.setup import prepare
 
 PASSWORD = "a password of 医院"
 EDGE = Edge("HOSP", "LOCAL", "http://127.0.0.1:8042/", "tongying", PASSWORD)
@@ -41,16 +42,16 @@ def test_the_table_and_who_has_its_backup_do_not_know_it(archive: Archive) -> No
     assert in_table(archive) != first, "the same password does not look the same"
 
 
-def test_what_stood_open_is_sealed_at_the_next_start(archive: Archive) -> None:
+def test_what_stood_open_is_sealed_when_the_exchange_starts(archive: Archive) -> None:
     add_edge(archive, EDGE)
     with archive.database.begin() as connection:
         connection.execute(text("UPDATE remotes SET password = :open"), {"open": PASSWORD})
     assert find_edge(archive, "HOSP").password == PASSWORD, "until then it works as it stands"
-    prepare(archive)
+    with contextlib.closing(OrthancEdges(archive)) as job:
+        job.step()
     sealed = in_table(archive)
     assert seals.is_sealed(sealed)
-    prepare(archive)
-    assert in_table(archive) == sealed
+    assert edges.seal_passwords(archive) == 0
     assert find_edge(archive, "HOSP").password == PASSWORD
 
 
