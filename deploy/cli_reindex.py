@@ -55,8 +55,10 @@ def reindex(
     ] = False,
     wait: Annotated[bool, typer.Option(help="Help with the work until it is done.")] = True,
 ) -> None:
-    """Index anew what is stored, as it is read now: after a device's character set was registered, after an upgrade
-    that reads better, or into an empty database (--from-store).
+    """Index anew what is stored, as it is read now.
+
+    After a device's character set was registered, after an upgrade that reads better, or into an empty database
+    (--from-store).
 
     Packs are marked; the workers of the running server come to them when nothing new waits, and this command helps.
     All stays searchable meanwhile, and no stored byte changes. Stopped or killed, it is gone on with by the workers, or
