@@ -22,6 +22,7 @@ COMMANDS = {
     ),
     "import": ("cli_archive:import_", "Take files into the archive."),
     "check": ("cli_archive:check", "Verify the archive: every byte, count and row."),
+    "reindex": ("cli_reindex:reindex", "Index anew what is stored, as it is read now."),
     "stats": ("cli_archive:stats", "What waits, and what an operator must look at."),
     "send": ("cli_exchange:send", "Send a study or series to a remote."),
     "facility": ("cli_registry:facility_app", "Hospitals and clinics."),

@@ -80,4 +80,5 @@ def stats() -> None:
     console.print(
         f"packs waiting: {now.packs} (the oldest for {now.oldest_seconds:.0f} s), failed: {now.failed}"
     )
+    console.print(f"to be indexed anew: {now.again}")
     console.print(f"open incidents: {now.incidents}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from deploy.cli_registry import fingerprint_of, read_text
 from deploy.console import bar_of_progress, complaints, console, opened
 from pacs.access import Principal, Role
 from pacs.errors import NotAcceptable, NotFound
@@ -15,7 +17,6 @@ from storage.registry import LOCAL
 from storage.remotes import DICOM, Remote
 from storage.routing import Route
 
-ECHO_SECONDS = 10
 WAIT_SECONDS = 0.5
 remote_app = typer.Typer(
     no_args_is_help=True, help="Systems that we call: receivers of images, and their like."
@@ -39,10 +40,17 @@ def remote_add(
     notify: Annotated[
         bool, typer.Option("--notify", help="Tell it what is available (IAN), instead of sending images.")
     ] = False,
+    ca: Annotated[
+        Path | None, typer.Option(help="PEM file of the CA that its certificate is signed by.")
+    ] = None,
+    certificate: Annotated[
+        str, typer.Option(help="The one certificate it may show: a PEM file, or a SHA-256 fingerprint.")
+    ] = "",
 ) -> None:
     """Register a DICOM node that we call, or change the one of this name."""
     remote = Remote(name, ae_title, host, port, facility, tls=tls, associations_max=associations,
-                    syntaxes=tuple(syntax or ()), notify=notify)  # fmt: skip
+                    syntaxes=tuple(syntax or ()), notify=notify, ca=read_text(ca) if ca else "",
+                    certificate=fingerprint_of(certificate))  # fmt: skip
     with opened() as archive:
         remotes.add_remote(archive, remote)
 
@@ -71,22 +79,13 @@ def remote_remove(name: str) -> None:
 @remote_app.command("echo")
 def remote_echo(name: str) -> None:
     """Ask a remote whether it is there (C-ECHO)."""
-    from dicom_node.calling import connect
-    from dicom_node.requestor import Context
-    from dicom_node.syntaxes import IMPLICIT, VERIFICATION  # here: no other command needs to load pynetdicom
+    from dicom_node.echo import echo  # here: no other command needs to load pynetdicom
 
     with opened() as archive:
-        remote = remotes.remote_named(archive, name)
-        calling = archive.settings.ae_title
+        remote, settings = remotes.remote_named(archive, name), archive.settings
     if remote.kind != DICOM:
         raise NotAcceptable(f"{name} is no DICOM node")
-    began = time.monotonic()
-    contexts = [Context(VERIFICATION, (IMPLICIT,))]
-    with connect(remote, calling, contexts, connect_seconds=ECHO_SECONDS, idle_seconds=ECHO_SECONDS) as peer:
-        answer = peer.echo()
-    if answer.status:
-        raise NotAcceptable(f"{name} answered with status {answer.status:04X}")
-    console.print(f"{name} answers: {1000 * (time.monotonic() - began):.0f} ms")
+    console.print(f"{name} answers: {echo(settings, remote)} ms")
 
 
 @route_app.command("add")

@@ -155,7 +155,7 @@ def _given(
         "roles": None if roles is None else _several(roles),
         "charset": charset,
         "syntaxes": None if syntaxes is None else _several(syntaxes),
-        "certificate": None if certificate is None else _fingerprint(certificate),
+        "certificate": None if certificate is None else fingerprint_of(certificate),
         "emergency": emergency,
     }
     given = {name: value for name, value in given.items() if value is not None}
@@ -167,20 +167,27 @@ def _several(written: list[str]) -> tuple[str, ...]:
     return tuple(part for one in written for part in one.replace(",", " ").split())
 
 
-def _fingerprint(given: str) -> str:
+def fingerprint_of(given: str) -> str:
     """SHA-256 of the certificate in a PEM file; what is no file is taken for the fingerprint itself."""
-    path = Path(given)
-    if not given or len(given) > 255 or not path.is_file():
+    if not given or len(given) > 255 or not Path(given).is_file():
         return given
-    if path.stat().st_size > CERTIFICATE_BYTES_MAX:
-        raise SettingError(f"{given} is no PEM certificate")
-    text = path.read_text(encoding="ascii", errors="replace")
+    text = read_text(Path(given))
     begin, end = text.find("-----BEGIN CERTIFICATE-----"), text.find("-----END CERTIFICATE-----")
     try:
         encoded = ssl.PEM_cert_to_DER_cert(text[begin : end + len("-----END CERTIFICATE-----")])
     except ValueError:
         raise SettingError(f"{given} is no PEM certificate") from None
     return hashlib.sha256(encoded).hexdigest()
+
+
+def read_text(path: Path) -> str:
+    """A PEM file; raises SettingError."""
+    try:
+        if path.stat().st_size > CERTIFICATE_BYTES_MAX:
+            raise SettingError(f"{path} is no PEM certificate")
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _one(archive: Archive, ae_title: str, address: str) -> RegisteredDevice:

@@ -159,7 +159,7 @@ class Reports:
     def _report(self, asked: Commitment, verdict: Verdict) -> None:
         remote = remote_called(self._archive, asked.facility, asked.calling)
         contexts = [Context(PUSH_MODEL, (EXPLICIT, IMPLICIT), "scp")]
-        with connect(remote, asked.called, contexts) as peer:
+        with connect(self._archive.settings, remote, asked.called, contexts) as peer:
             report = Dataset.from_json(report_of(asked, verdict))
             answer = peer.report(PUSH_MODEL, PUSH_INSTANCE, event_type(verdict), report)
         if not answer.done:

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from dicom_node.commitment import Reports
+from dicom_node.echo import Echoes
 from dicom_node.hl7_listener import Hl7Orders
 from dicom_node.orthanc import OrthancEdges
 from dicom_node.sender import Sender
+from dicom_node.tls import hl7_context
 from pacs import logs
 from pacs.errors import SettingError
 from pacs.settings import from_environment
@@ -52,6 +54,7 @@ JOBS: list[Callable[[Archive], Job]] = [
     Reports,
     OrthancEdges,
     Hl7Orders,
+    Echoes,
 ]
 
 
@@ -75,6 +78,7 @@ def main() -> int:
     """Run until SIGTERM or SIGINT; 0 after a clean stop, 2 where the settings cannot be used."""
     try:
         settings = from_environment()
+        hl7_context(settings)  # told now, and not again and again by a job
     except SettingError as error:
         print(error, file=sys.stderr)  # noqa: T201  before there is a log
         return 2

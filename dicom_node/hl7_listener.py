@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import ssl
 import struct
 import threading
 import time
 
 from dicom_node.mllp import Frames, framed
+from dicom_node.tls import HANDSHAKE_SECONDS_MAX, hl7_context
 from pacs.errors import BadAttributes, NotFound, TooLarge
 from pacs.hl7message import OrderError, OrderMessage, read_message, refuse
 from pacs.logs import get
@@ -103,10 +105,12 @@ class Hl7Orders:
 
 
 class Hl7Listener:
-    """Listens on the port of the settings; a thread for each connection. Raises OSError where the port is taken."""
+    """Listens on the port of the settings; a thread for each connection. Raises OSError where the port is taken, and
+    SettingError for certificates that cannot be used."""
 
     def __init__(self, archive: Archive) -> None:
         settings = archive.settings
+        self._tls = hl7_context(settings)
         family = socket.AF_INET6 if ":" in settings.hl7_host else socket.AF_INET
         self._listener = socket.create_server(
             (settings.hl7_host, settings.hl7_port), family=family, backlog=CONNECTIONS_MAX
@@ -133,7 +137,9 @@ class Hl7Listener:
             waiting = list(self._open)
         for connection in waiting:
             with contextlib.suppress(OSError):  # closed already
-                connection.shutdown(socket.SHUT_RD)
+                socket.socket.shutdown(
+                    connection, socket.SHUT_RD
+                )  # TLS's own would end the session: the answer is due
         while time.monotonic() < deadline and self._open:
             time.sleep(0.02)
 
@@ -151,11 +157,22 @@ class Hl7Listener:
                 log.warning("connection_refused", peer=peer, reason=reason)
                 _reset(connection)
                 continue
+            try:
+                connection = self._encrypted(connection)
+            except (OSError, ValueError):  # it was closed meanwhile
+                connection.close()
+                continue
             with self._lock:
                 self._open[connection] = peer
             threading.Thread(
                 target=self._converse, args=(connection, peer), name=f"hl7@{peer}", daemon=True
             ).start()
+
+    def _encrypted(self, connection: socket.socket) -> socket.socket:
+        """Before the handshake, which is made by the thread of the connection."""
+        if self._tls is None:
+            return connection
+        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def _why_not(self, peer: str) -> str:
         if not self._senders.known(peer):
@@ -170,6 +187,9 @@ class Hl7Listener:
     def _converse(self, connection: socket.socket, peer: str) -> None:
         try:
             with connection:
+                if isinstance(connection, ssl.SSLSocket):
+                    connection.settimeout(HANDSHAKE_SECONDS_MAX)
+                    connection.do_handshake()
                 self._answer_all(connection, peer)
         except (OSError, TooLarge) as error:
             said = str(error) if isinstance(error, TooLarge) else type(error).__name__

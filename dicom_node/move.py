@@ -115,7 +115,8 @@ class Mover:
 
     @contextlib.contextmanager
     def _connected(self, part: Part) -> Iterator[Requestor]:
-        with connect(self._remote, self._association.settings.ae_title, part.contexts) as peer:
+        settings = self._association.settings
+        with connect(settings, self._remote, settings.ae_title, part.contexts) as peer:
             with self._lock:
                 self._peers.add(peer)
             try:

@@ -45,7 +45,7 @@ class OrthancEdges:
         self._spool: Spool | None = None
         self._threads: dict[int, _EdgeThread] = {}
         self._leaving: list[_EdgeThread] = []
-        self._trouble, self._closed = "", False
+        self._trouble, self._closed, self._sealed = "", False, False
         self._lock = threading.Lock()  # `close` comes from another thread
 
     def step(self) -> bool:
@@ -58,6 +58,7 @@ class OrthancEdges:
     def _keep(self) -> None:
         try:
             if self._leadership.held():
+                self._seal()
                 self._as_registered({status.edge.id: status for status in edges.list_edges(self._archive)})
             else:
                 self._stop_all()
@@ -66,6 +67,12 @@ class OrthancEdges:
             if self._trouble != type(error).__name__:
                 self._trouble = type(error).__name__
                 log.warning("orthanc_not_followed", error=self._trouble)
+
+    def _seal(self) -> None:
+        """Here, and not where the schema is made: the key of who reads the passwords must be the one."""
+        if not self._sealed:
+            edges.seal_passwords(self._archive)
+            self._sealed = True
 
     def _as_registered(self, registered: dict[int, Status]) -> None:
         for id_, thread in list(self._threads.items()):

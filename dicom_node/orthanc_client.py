@@ -6,7 +6,6 @@ Source: Orthanc's REST API, https://orthanc.uclouvain.be/api/ (1.10 and later).
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import socket
@@ -23,6 +22,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from pacs.addresses import never_called
 from pacs.errors import TongyingError
 from storage.edges import Edge
 
@@ -129,6 +129,7 @@ class Orthanc:
     """A registered Orthanc. Methods raise EdgeAway, EdgeRefused, EdgeError. Safe to share between threads."""
 
     def __init__(self, edge: Edge, *, connections: int = 8, read_seconds: float = READ_SECONDS) -> None:
+        self._locked = edge.locked
         self._host = urlsplit(edge.url).hostname or ""
         self._stopping = threading.Event()
         user, password = (
@@ -258,6 +259,8 @@ class Orthanc:
     def _answer(self, method: Any, path: str, arguments: dict[str, Any]) -> requests.Response:
         if self._stopping.is_set():
             raise EdgeAway("we stop")
+        if self._locked:
+            raise EdgeRefused(self._locked)
         try:
             response = method(path, **self._limits | arguments)
         except TimedOut:
@@ -294,9 +297,7 @@ def _check_address(host: str) -> None:
     except OSError:
         raise EdgeAway(f"the name {host} is not known") from None
     for text in found:
-        address = ipaddress.ip_address(text.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        if mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified:
+        if never_called(text):
             raise EdgeRefused(f"{host} is a link-local, multicast or unspecified address")
 
 

@@ -30,32 +30,46 @@ class HandshakeFailed(Exception):
 
 
 def server_context(settings: Settings) -> ssl.SSLContext | None:
-    """What our side of a session is made with; None without a certificate. Raises SettingError."""
-    if not settings.dicom_tls_certificate:
+    """What our side of a DICOM session is made with; None without a certificate. Raises SettingError."""
+    certificate, key = settings.dicom_tls_certificate, settings.dicom_tls_key
+    context = _context("DICOM", certificate, key, settings.dicom_tls_client_ca)
+    if context is not None:
+        context.sslsocket_class = TlsConnection
+    return context
+
+
+def hl7_context(settings: Settings) -> ssl.SSLContext | None:
+    """The same for HL7. Its senders have no registered certificates: with a CA each must show one that it signed."""
+    certificate, key = settings.hl7_tls_certificate, settings.hl7_tls_key
+    context = _context("HL7", certificate, key, settings.hl7_tls_client_ca)
+    if context is not None and settings.hl7_tls_client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _context(what: str, certificate: str, key: str, client_ca: str) -> ssl.SSLContext | None:
+    if not certificate:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.sslsocket_class = TlsConnection
-    certificate, key = settings.dicom_tls_certificate, settings.dicom_tls_key or None
     try:
-        context.load_cert_chain(certificate, key, password=lambda: "")  # never asks at a terminal
+        context.load_cert_chain(certificate, key or None, password=lambda: "")  # never asks at a terminal
     except OSError as error:
-        raise SettingError(
-            f"TONGYING_DICOM_TLS_CERTIFICATE and TONGYING_DICOM_TLS_KEY cannot be used: {_said(error)}"
-        ) from None
-    if settings.dicom_tls_client_ca:
-        _ask_for_certificates(context, settings.dicom_tls_client_ca)
+        names = f"TONGYING_{what}_TLS_CERTIFICATE and TONGYING_{what}_TLS_KEY"
+        raise SettingError(f"{names} cannot be used: {_said(error)}") from None
+    if client_ca:
+        _ask_for_certificates(context, f"TONGYING_{what}_TLS_CLIENT_CA", client_ca)
     return context
 
 
-def _ask_for_certificates(context: ssl.SSLContext, path: str) -> None:
+def _ask_for_certificates(context: ssl.SSLContext, name: str, path: str) -> None:
     """From who has one; whether a device must have one, its registration says."""
     try:
         context.load_verify_locations(path)
     except OSError as error:
-        raise SettingError(f"TONGYING_DICOM_TLS_CLIENT_CA cannot be used: {_said(error)}") from None
+        raise SettingError(f"{name} cannot be used: {_said(error)}") from None
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
 

@@ -118,8 +118,9 @@ class Turn:
                     self._send(peer, row, [one for one in row.pending() if id(one) in of_part])
 
     def _associate(self, part: Part) -> Requestor:
+        settings = self._archive.settings
         peer = connect(
-            self._remote, self._archive.settings.ae_title, part.contexts,
+            settings, self._remote, settings.ae_title, part.contexts,
             connect_seconds=CONNECT_SECONDS, idle_seconds=IDLE_SECONDS,
         )  # fmt: skip
         with self._lock:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import struct
 import time
 from collections.abc import Sequence
 
+from pacs.addresses import never_called
 from pacs.errors import TongyingError
 
 ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA_TF = 0x02, 0x03, 0x04
@@ -140,7 +142,7 @@ class Wire:
 
 
 def _connect(host: str, port: int, tls: ssl.SSLContext | None, seconds: float) -> socket.socket:
-    plain = socket.create_connection((host, port), seconds)
+    plain = _reach(host, port, seconds)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if tls is None:
@@ -150,6 +152,21 @@ def _connect(host: str, port: int, tls: ssl.SSLContext | None, seconds: float) -
     except BaseException:
         plain.close()
         raise
+
+
+def _reach(host: str, port: int, seconds: float) -> socket.socket:
+    """A name is looked up once, and what it leads to is looked at before it is called."""
+    found = [info[4][:2] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    error: OSError = PermissionError(
+        errno.EACCES, "a link-local, multicast or unspecified address is never called"
+    )
+    for address, number in found:
+        if not never_called(str(address)):
+            try:
+                return socket.create_connection((str(address), int(number)), seconds)
+            except OSError as failed:
+                error = failed
+    raise error
 
 
 def _after(parts: list[Buffer], sent: int) -> list[Buffer]:
@@ -166,7 +183,7 @@ def _said(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
+        return f"its certificate is not trusted ({getattr(error, 'verify_message', None) or error.strerror})"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason}"
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -14,6 +14,7 @@ from pathlib import Path
 from pacs.errors import SettingError
 
 MIB = 1024 * 1024
+SECRET_CHARACTERS_MIN = 32
 NODE_PROCESSES_MAX = 128
 
 
@@ -40,6 +41,9 @@ class Settings:
     node_processes: int = 0  # of the DICOM node, behind one port; 0: one for each core
     hl7_host: str = "0.0.0.0"  # noqa: S104  as above
     hl7_port: int = 0  # orders over MLLP; 0: none are taken
+    hl7_tls_certificate: str = ""  # PEM file as above; with it that port speaks TLS, and nothing else
+    hl7_tls_key: str = ""  # PEM file; empty: it is in the certificate's
+    hl7_tls_client_ca: str = ""  # PEM file of CAs; with it senders must show a certificate
 
     database_url: str = ""  # empty: the embedded PostgreSQL under `data`
     broker_url: str = ""  # empty: messages as files under `data`
@@ -51,6 +55,7 @@ class Settings:
 
     admin_password: str = ""
     secret: str = ""  # signs access tokens; empty: made once and kept under `data`
+    secret_key: str = ""  # seals passwords of other systems; empty: made once as secret.key under `data`
     token_seconds: int = 8 * 3600
     log_level: str = "info"
     worker_processes: int = 2
@@ -114,7 +119,8 @@ def _said(kind: type) -> str:
 
 def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object]) -> None:
     """`TONGYING_S3_SECRET_KEY_FILE` and its like: how Docker and Kubernetes hand over secrets."""
-    for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret"):
+    for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret",
+                 "secret_key"):  # fmt: skip
         path = environment.get(f"{_variable(name)}_FILE")
         if path:
             try:
@@ -135,6 +141,10 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
+    if settings.secret_key and len(settings.secret_key) < SECRET_CHARACTERS_MIN:
+        raise SettingError(
+            f"TONGYING_SECRET_KEY must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
+        )
     if not 0 <= settings.node_processes <= NODE_PROCESSES_MAX:
         raise SettingError(f"TONGYING_NODE_PROCESSES must be from 0 to {NODE_PROCESSES_MAX}")
     if settings.pdu_bytes_max < 4096:

@@ -72,8 +72,8 @@ class Answers:
             places = find_specimens(connection, self._principal, level, keys)
         wanted = {a.tag for a in at(*above(level)) if not a.computed}
         found = {}
-        for key, series_pk, pack_id in places:
-            line = self._archive.shelf.lines(self._archive.objects, series_pk, pack_id)[0]
+        for key, series_pk, pack_id, edition in places:
+            line = self._archive.shelf.lines(self._archive.objects, series_pk, pack_id, edition)[0]
             found[key] = {tag: e for tag, e in json.loads(line).items() if tag in wanted}
         return found
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from pacs.settings import Settings
 from storage import contents
@@ -31,21 +32,15 @@ class Archive:
 
     def entries(self, connection: Connection, series_pk: int) -> list[Entry]:
         """All instances of a series, conflicting ones too, in the order in which their packs came."""
-        ids = connection.execute(
-            select(series_packs.c.pack_id)
-            .where(series_packs.c.series_pk == series_pk)
-            .order_by(series_packs.c.pack_id)
-        ).scalars()
-        return [e for i in ids for e in contents.decode(self.objects.get(contents_key(series_pk, i)), i)]
+        found = connection.execute(_fragments(series_pk)).all()
+        return [
+            e for i, n in found for e in contents.decode(self.objects.get(contents_key(series_pk, i, n)), i)
+        ]
 
     def metadata_keys(self, connection: Connection, series_pk: int) -> list[str]:
         """Where the DICOM JSON of a series' instances is."""
-        ids = connection.execute(
-            select(series_packs.c.pack_id)
-            .where(series_packs.c.series_pk == series_pk, series_packs.c.instance_count > 0)
-            .order_by(series_packs.c.pack_id)
-        ).scalars()
-        return [metadata_key(series_pk, i) for i in ids]
+        shown = _fragments(series_pk).where(series_packs.c.instance_count > 0)
+        return [metadata_key(series_pk, i, n) for i, n in connection.execute(shown)]
 
     def metadata(self, connection: Connection, series_pk: int) -> list[bytes]:
         """The DICOM JSON of a series' instances, one each, in the order in which their packs came."""
@@ -54,3 +49,9 @@ class Archive:
 
     def close(self) -> None:
         self.database.close()
+
+
+def _fragments(series_pk: int) -> Select[Any]:
+    """The packs of a series, each with the edition of what is written of it."""
+    of = series_packs.c
+    return select(of.pack_id, of.edition).where(of.series_pk == series_pk).order_by(of.pack_id)

@@ -135,7 +135,7 @@ def _locate(archive: Archive, asked: Commitment) -> dict[str, Located]:
     """The facility's own instances of these UIDs, by UID."""
     hashes = {uid_hash(instance) for _, instance in asked.items}
     statement = (
-        select(series_packs.c.series_pk, series_packs.c.pack_id, packs.c.key)
+        select(series_packs.c.series_pk, series_packs.c.pack_id, series_packs.c.edition, packs.c.key)
         .join(packs, packs.c.id == series_packs.c.pack_id)
         .where(
             series_packs.c.series_pk.in_(
@@ -150,7 +150,7 @@ def _locate(archive: Archive, asked: Commitment) -> dict[str, Located]:
         places = connection.execute(statement).all()
     wanted, found = {instance for _, instance in asked.items}, {}
     for place in places:
-        shown = archive.shelf.shown(archive.objects, place.series_pk, place.pack_id)
+        shown = archive.shelf.shown(archive.objects, place.series_pk, place.pack_id, place.edition)
         for uid in wanted & shown.places.keys():
             found[uid] = Located(shown.entries[shown.places[uid]], place.key, "", "")
     return found

@@ -53,7 +53,7 @@ def checked(device: RegisteredDevice) -> RegisteredDevice:
         roles=_roles(device.roles),
         charset=_charset(device.charset),
         syntaxes=_syntaxes(device.syntaxes),
-        certificate=_certificate(device.certificate),
+        certificate=fingerprint(device.certificate),
         associations_max=_limit(device.associations_max),
     )
 
@@ -111,8 +111,8 @@ def _syntaxes(written: tuple[str, ...]) -> tuple[str, ...]:
         raise SettingError(str(error)) from None
 
 
-def _certificate(written: str) -> str:
-    """The digits alone, of a fingerprint as `openssl x509 -fingerprint -sha256` prints it too."""
+def fingerprint(written: str) -> str:
+    """Of a certificate, by SHA-256: the digits alone, also of what `openssl x509 -fingerprint -sha256` prints."""
     digits = written.rpartition("=")[2].replace(":", "").strip().lower()
     if digits and not _FINGERPRINT.match(digits):
         raise SettingError("a certificate is told by its SHA-256 fingerprint: 64 hexadecimal digits")

@@ -21,6 +21,7 @@ from storage.archive import Archive
 from storage.database import Unavailable
 from storage.index.exchange import edge_failures, edges, remotes
 from storage.index.tables import facilities
+from storage.seals import PREFIX, WrongKey, seal, unseal
 
 KIND = "orthanc"
 _LOCK = 0x4F727468  # of the process that follows all edges; no other advisory lock of ours has this number
@@ -42,6 +43,7 @@ class Edge:
     password: str = ""
     id: int = 0
     facility_id: int = 0
+    locked: str = ""  # why its password cannot be read
 
     def __repr__(self) -> str:
         return f"Edge({self.name!r}, {self.facility!r}, {self.url!r})"  # the password stays out of logs
@@ -95,7 +97,7 @@ def add_edge(archive: Archive, edge: Edge) -> Edge:
     row: dict[str, object] = {
         "url": checked_url(edge.url),
         "username": edge.username,
-        "password": edge.password,
+        "password": seal(archive.settings, edge.password, _purpose(edge.name, checked_url(edge.url))),
     }
     with archive.database.begin() as connection:
         row |= {"facility_id": _facility(connection, edge.facility)}
@@ -144,7 +146,7 @@ def find_edge(archive: Archive, name: str) -> Edge:
         row = connection.execute(_edges().where(remotes.c.name == name)).one_or_none()
     if row is None:
         raise NotFound(f"there is no Orthanc {name}: tongying orthanc list")
-    return _edge(row)
+    return _edge(archive, row)
 
 
 def list_edges(archive: Archive) -> list[Status]:
@@ -154,7 +156,7 @@ def list_edges(archive: Archive) -> list[Status]:
         rows = connection.execute(_edges().where(remotes.c.active).order_by(remotes.c.name)).all()
     return [
         Status(
-            _edge(row),
+            _edge(archive, row),
             Progress(row.change, row.mark, row.listed, row.anchor, row.pulled),
             row.state, row.error, row.failures, row.updated_at,
         )
@@ -176,8 +178,30 @@ def _edges() -> Select[Any]:
     )  # fmt: skip
 
 
-def _edge(row: Any) -> Edge:
-    return Edge(row.name, row.code, row.url, row.username, row.password, row.id, row.facility_id)
+def _edge(archive: Archive, row: Any) -> Edge:
+    try:
+        password, locked = unseal(archive.settings, row.password, _purpose(row.name, row.url)), ""
+    except WrongKey:
+        password, locked = "", "its password was sealed with another TONGYING_SECRET_KEY: add it again"
+    return Edge(row.name, row.code, row.url, row.username, password, row.id, row.facility_id, locked)
+
+
+def _purpose(name: str, url: str) -> str:
+    """A password opens for the address that it was given for: whoever changes that in the database does not get it."""
+    return f"{KIND} {name} {url}"
+
+
+def seal_passwords(archive: Archive) -> int:
+    """Seal passwords that stand open in the table, from before there were seals; how many."""
+    opened = select(remotes.c.id, remotes.c.name, remotes.c.url, remotes.c.password).where(
+        remotes.c.password != "", remotes.c.password.not_like(f"{PREFIX}%")
+    )
+    with archive.database.begin() as connection:
+        rows = connection.execute(opened.with_for_update()).all()
+        for row in rows:
+            sealed = seal(archive.settings, row.password, _purpose(row.name, row.url))
+            connection.execute(update(remotes).where(remotes.c.id == row.id).values(password=sealed))
+    return len(rows)
 
 
 def save_progress(archive: Archive, edge: Edge, progress: Progress) -> None:

@@ -7,23 +7,22 @@ kept in the pack, and the others flow (promise P9).
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import itertools
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
-from pacs.encoded import EncodedError, read_instance
+from pacs.encoded import EncodedError
 from pacs.errors import InvalidUID, TooLarge
 from pacs.logs import get
 from pacs.processes import in_a_fork
-from pacs.uids import clean_uid, is_uid, uid_hash
-from pacs.values import Json
-from storage import contents, describe, records
+from pacs.uids import is_uid, uid_hash
+from storage import contents, describe, records, renewal
 from storage.archive import Archive
 from storage.blobs import ObjectReader
 from storage.contents import Entry
@@ -32,8 +31,10 @@ from storage.index import writes
 from storage.index.writes import PackRow
 from storage.lanes import Turns, claimed, waiting_packs
 from storage.packnames import contents_key, metadata_key
+from storage.parsing import BODY_BYTES_MAX, Batch, Parsed, parse
 from storage.records import Record
-from storage.repairs import DeviceCharsets, device_charsets, note_repairs
+from storage.renewal import Before, Lost
+from storage.repairs import DeviceCharsets, device_charsets, note_repairs, printable
 from storage.routing import Arrival, forward
 
 log = get("indexing")
@@ -44,33 +45,6 @@ TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
 RECORD_SECONDS_MAX = 30  # to read one, where it has a process of its own
 RACES_MAX = 5
 REFUSED = frozenset({"23", "54"})  # classes of SQLSTATE, beside DataError: integrity, program limits
-BODY_BYTES_MAX = 2 * 1024**3  # of one instance, in memory while it is indexed
-
-
-@dataclass(slots=True)
-class Parsed:
-    """One record, read."""
-
-    record: Record
-    attributes: Json
-    study_uid: str
-    series_uid: str
-    entry: Entry
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Patient, study, series: the order in which rows are locked."""
-        patient = describe.patient_row(self.attributes, 0, self.study_uid)
-        who = "|".join((patient["issuer"], patient["patient_id"], patient["anonymous_name"]))
-        return (who, self.study_uid, self.series_uid)
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a pack holds, read before any row is locked."""
-
-    parsed: list[Parsed] = field(default_factory=list)
-    quarantined: list[tuple[Record, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -96,8 +70,12 @@ class _Race(Exception):
 
 def index_next(archive: Archive, turns: Turns) -> Outcome | None:
     """Index the pack whose turn it is; None if none waits, or others are at those that do. Raises as `index_pack`."""
+    return _next(archive, turns, again=False) or _next(archive, turns, again=True)
+
+
+def _next(archive: Archive, turns: Turns, *, again: bool) -> Outcome | None:
     with archive.database.begin() as connection:
-        waiting = waiting_packs(connection)
+        waiting = waiting_packs(connection, again=again)
     for pack in turns.order(waiting, lambda p: (p.facility_id, p.urgent)):
         with claimed(archive, pack.id) as mine:
             outcome = _index_claimed(archive, pack.id) if mine else None
@@ -121,9 +99,7 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
     with archive.database.begin() as connection:
         pack = writes.count_try(connection, pack_id)
         if pack is not None and pack.tries > TRIES_MAX:
-            writes.finish_pack(connection, pack_id, "failed")
-            log.error("pack_failed", pack=str(pack_id), tries=pack.tries)
-            return Outcome("failed")
+            return _give_up(connection, pack, f"it could not be indexed anew in {TRIES_MAX} tries")
         charsets = device_charsets(connection, pack.facility_id) if pack else DeviceCharsets()
     if pack is None:
         return Outcome(NOTHING)
@@ -131,11 +107,14 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
     for _ in range(RACES_MAX):
         try:
             with archive.database.begin() as connection:
-                if not writes.lock_pack(connection, pack_id):
+                if not writes.lock_pack(connection, pack):
                     return Outcome(NOTHING)
                 outcome = _write(archive, connection, pack, batch)
         except _Race:
             continue
+        except Lost as error:
+            with archive.database.begin() as connection:
+                return _give_up(connection, pack, str(error))
         except Exception as error:
             if not (is_poison(error) and _set_apart(archive, pack, batch)):
                 raise
@@ -148,6 +127,15 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
     raise OSError(11, "too many races for the same instances")
 
 
+def _give_up(connection: Connection, pack: PackRow, reason: str) -> Outcome:
+    """What was indexed of it before stays as it is, and an operator is told."""
+    writes.give_up_pack(connection, pack)
+    log.error("pack_failed", pack=str(pack.id), tries=pack.tries, again=pack.again)
+    if pack.again:
+        renewal.note_unrenewed(connection, pack, reason)
+    return Outcome("failed")
+
+
 def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
     """At the last try each record is read in a process of its own: those before may have ended with theirs."""
     batch = Batch()
@@ -155,9 +143,9 @@ def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
         charset = charsets.of(record.header.origin)
         try:
             if pack.tries < TRIES_MAX:
-                parsed = _parse(record, body, pack.id, charset)
+                parsed = parse(record, body, pack.id, charset)
             else:
-                parsed = in_a_fork(RECORD_SECONDS_MAX, _parse, record, body, pack.id, charset)
+                parsed = in_a_fork(RECORD_SECONDS_MAX, parse, record, body, pack.id, charset)
             batch.parsed.append(parsed)
         except (EncodedError, InvalidUID, TooLarge) as error:
             batch.quarantined.append((record, str(error)))
@@ -178,46 +166,12 @@ def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, bytes]]:
         yield record, reader.read_at(record.body_offset, record.body_length) if fits else b""
 
 
-def _parse(record: Record, body: bytes, pack: uuid.UUID, charset: str | None) -> Parsed:
-    if len(body) != record.body_length:
-        raise TooLarge(f"an instance of more than {BODY_BYTES_MAX} bytes")
-    instance = read_instance(body, charset=charset)
-    a = instance.attributes
-    study_uid = describe.uid(a, "0020000D", "Study Instance UID")
-    series_uid = describe.uid(a, "0020000E", "Series Instance UID")
-    sop = _sop(a, record)
-    # What the command named and the data set does not: the instance must be found under it.
-    a["00080018"], a["00080016"] = {"vr": "UI", "Value": [sop[0]]}, {"vr": "UI", "Value": [sop[1]]}
-    base = f"/dicom-web/studies/{study_uid}/series/{series_uid}/instances/{sop[0]}/bulkdata"
-    _place_bulk(a, base)
-    digest = hashlib.sha256(memoryview(body)[record.header.dataset_offset :]).hexdigest()
-    entry = contents.describe(instance, record, pack, sop, digest)
-    return Parsed(record, a, study_uid, series_uid, entry)
-
-
-def _sop(attributes: Json, record: Record) -> tuple[str, str]:
-    """SOP UIDs of the data set, else of the C-STORE command that brought it."""
-    instance, class_ = contents.sop_of(attributes)
-    try:
-        return clean_uid(instance), class_ or record.header.sop_class
-    except InvalidUID:
-        return clean_uid(record.header.sop_instance), class_ or record.header.sop_class
-
-
-def _place_bulk(item: Any, base: str) -> None:
-    """Put the path of the instance before each BulkDataURI, without recursion: data sets nest deeply."""
-    waiting: list[Any] = [item]
-    while waiting:
-        for element in waiting.pop().values():
-            if "BulkDataURI" in element:
-                element["BulkDataURI"] = base + element["BulkDataURI"]
-            elif element.get("vr") == "SQ":
-                waiting += [i for i in element.get("Value", ()) if isinstance(i, dict)]
-
-
 def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Outcome:
     outcome = Outcome("indexed", quarantined=len(batch.quarantined))
     incidents = [_incident(pack, r, "quarantine", r.header.sop_instance, why) for r, why in batch.quarantined]
+    before = Before()
+    if pack.again:
+        before = _take_back(archive, connection, pack, batch)
     sorter = _Sorter(archive, connection, pack, batch)
     shown: list[tuple[Record, Entry]] = []
     arrivals = []
@@ -233,15 +187,30 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
             shown += [(p.record, p.entry) for p in kept]
             outcome.conflicts += sum(p.entry.conflict for p in kept)
             outcome.shown += _add(archive, connection, pack, study_pk, series_pk, kept)
+            before.mend(
+                connection, (patient_pk, study_pk, series_pk), [(p.entry, p.attributes) for p in kept]
+            )
             outcome.series.append(series_pk)
             arrivals.append(_arrival(series_pk, kept))
     if not writes.insert_instances(connection, sorter.new_rows):
         raise _Race
-    forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
-    writes.add_incidents(connection, incidents)
-    outcome.repairs = note_repairs(connection, pack, shown)
-    writes.finish_pack(connection, pack.id, "indexed", len(batch.parsed) + len(batch.quarantined))
+    if not pack.again:  # what was here before was sent on before
+        forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
+    writes.add_incidents(connection, before.settle_incidents(connection, pack, incidents))
+    outcome.repairs = note_repairs(connection, pack, shown, before.located(batch.records))
+    callings = (printable(r.header.origin.calling) for r in batch.records)
+    writes.finish_pack(connection, pack, len(batch.records), callings)
     return outcome
+
+
+def _take_back(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Before:
+    """The rows of the new reading are made or locked first, in the order in which all others lock them."""
+    rows = [
+        (p.study_uid, p.series_uid, _rows(connection, pack.facility_id, p))
+        for p in (group[0] for _, group in _grouped(batch.parsed))
+    ]
+    read = [(p.entry, p.series_uid) for p in batch.parsed]
+    return renewal.take_back(archive, connection, pack, rows, read)
 
 
 def _arrival(series_pk: int, kept: list[Parsed]) -> Arrival:
@@ -288,8 +257,9 @@ def _grouped(parsed: list[Parsed]) -> Iterator[tuple[tuple[str, str, str], list[
 def _rows(connection: Connection, facility_id: int, one: Parsed) -> tuple[int, int, int]:
     a = one.attributes
     patient = writes.upsert_patient(connection, describe.patient_row(a, facility_id, one.study_uid))
+    received = {"received_at": one.record.header.received_at}
     study = writes.upsert_study(
-        connection, describe.study_row(a, facility_id, one.study_uid) | {"patient_pk": patient}
+        connection, describe.study_row(a, facility_id, one.study_uid) | received | {"patient_pk": patient}
     )
     series = writes.upsert_series(
         connection, describe.series_row(a, facility_id, one.series_uid) | {"study_pk": study}
@@ -301,12 +271,12 @@ def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int,
          kept: list[Parsed]) -> int:  # fmt: skip
     entries = [p.entry for p in kept]
     shown = [e for e in entries if not e.conflict]
-    archive.objects.put(contents_key(series_pk, pack.id), contents.encode(entries))
+    archive.objects.put(contents_key(series_pk, pack.id, pack.edition), contents.encode(entries))
     archive.objects.put(
-        metadata_key(series_pk, pack.id),
+        metadata_key(series_pk, pack.id, pack.edition),
         contents.encode_metadata([p.attributes for p in kept if not p.entry.conflict]),
     )
-    writes.add_fragment(connection, pack.facility_id, series_pk, pack.id, len(shown))
+    writes.add_fragment(connection, pack, series_pk, len(shown))
     frames = sum(e.frame_count for e in shown)
     writes.grow_series(connection, series_pk, shown=len(shown), frames=frames, pixels=frames > 0)
     classes = {e.sop_class for e in shown if is_uid(e.sop_class)}
@@ -336,9 +306,10 @@ class _Sorter:
             if any(series == series_pk and e.sha256 == p.entry.sha256 for series, e in same_uid):
                 continue
             if same_uid:
-                p = replace_entry(p, conflict=True)
+                p = p.as_conflict()
             else:
-                rank = len(self._known.get(uid_hash(uid), ()))
+                taken = {rank for rank, _ in self._known.get(uid_hash(uid), ())}
+                rank = next(n for n in itertools.count() if n not in taken)
                 self.new_rows.append(writes.instance_row(self._facility, series_pk, uid, rank))
             self._mine.setdefault(uid, []).append((series_pk, p.entry))
             kept.append(p)
@@ -351,10 +322,6 @@ class _Sorter:
                 self._entries[series_pk] = self._archive.entries(self._connection, series_pk)
             found += [(series_pk, e) for e in self._entries[series_pk] if e.sop_instance == uid]
         return found
-
-
-def replace_entry(parsed: Parsed, *, conflict: bool) -> Parsed:
-    return replace(parsed, entry=replace(parsed.entry, conflict=conflict))
 
 
 def _conflict(pack: PackRow, parsed: Parsed) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Lanes: in which order packs are shipped and indexed, so that no facility waits for another's backlog (promise P10).
 
 Facilities take turns, each with its oldest pack. What an emergency device sends, or any device with priority HIGH,
-goes before, but for every fourth turn: a device that calls everything urgent cannot stop the others.
+goes before, but for every fourth turn: a device that calls everything urgent cannot stop the others. What is indexed
+anew has its turn when nothing new waits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Connection, column, func, or_, select, true, values
+from sqlalchemy import Boolean, Connection, and_, column, func, not_, or_, select, true, values
 
 from storage.archive import Archive
 from storage.index.tables import facilities, packs
@@ -107,15 +108,17 @@ class WaitingPack:
     urgent: bool
 
 
-def waiting_packs(connection: Connection) -> list[WaitingPack]:
-    """The oldest ones of each facility and lane: as fast with a hundred thousand in line as with ten."""
+def waiting_packs(connection: Connection, *, again: bool = False) -> list[WaitingPack]:
+    """The oldest ones of each facility and lane: as fast with a hundred thousand in line as with ten. `again`: those
+    to be indexed anew, which come after all others."""
+    waits = packs.c.again if again else and_(packs.c.state == "shipped", not_(packs.c.again))
     lane = values(column("urgent", Boolean), name="lane").data([(True,), (False,)])
     oldest = (
         select(packs.c.id)
         .where(
             packs.c.facility_id == facilities.c.id,
             packs.c.urgent == lane.c.urgent,
-            packs.c.state == "shipped",
+            waits,
             or_(packs.c.tries == 0, packs.c.hinted_at < func.now() - timedelta(seconds=RETRY_SECONDS)),
         )
         .order_by(packs.c.id)

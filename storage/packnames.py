@@ -36,18 +36,36 @@ def is_urgent(segment: Path) -> bool:
 
 def pack_key(facility: str, pack_id: uuid.UUID) -> str:
     """packs/<facility>/<year>/<month>/<day>/<id>.pack"""
-    day = datetime.fromtimestamp((pack_id.int >> 80) / 1000, UTC)
-    return f"packs/{facility}/{day:%Y/%m/%d}/{pack_id}.pack"
+    return f"packs/{facility}/{made_at(pack_id):%Y/%m/%d}/{pack_id}.pack"
 
 
-def contents_key(series_id: int, pack_id: uuid.UUID) -> str:
-    """The contents of a series, as far as it lies in one pack."""
-    return f"series/{series_id}/{pack_id}.contents.json.gz"
+def pack_named(key: str) -> tuple[str, uuid.UUID] | None:
+    """The facility and id of a pack by its key; None for what is no pack's."""
+    facility, _, name = key.removeprefix("packs/").partition("/")
+    try:
+        pack_id = uuid.UUID(name.rpartition("/")[2].removesuffix(".pack"))
+        return (facility, pack_id) if pack_key(facility, pack_id) == key else None
+    except (ValueError, OverflowError):
+        return None
 
 
-def metadata_key(series_id: int, pack_id: uuid.UUID) -> str:
+def made_at(pack_id: uuid.UUID) -> datetime:
+    """When its segment was opened."""
+    return datetime.fromtimestamp((pack_id.int >> 80) / 1000, UTC)
+
+
+def contents_key(series_id: int, pack_id: uuid.UUID, edition: int) -> str:
+    """The contents of a series, as far as it lies in one pack; a pack that is indexed anew has a new edition."""
+    return _of_series(series_id, pack_id, edition, "contents")
+
+
+def metadata_key(series_id: int, pack_id: uuid.UUID, edition: int) -> str:
     """The DICOM JSON of a series, as far as it lies in one pack."""
-    return f"series/{series_id}/{pack_id}.metadata.json.gz"
+    return _of_series(series_id, pack_id, edition, "metadata")
+
+
+def _of_series(series_id: int, pack_id: uuid.UUID, edition: int, what: str) -> str:
+    return f"series/{series_id}/{pack_id}{f'.{edition}' if edition else ''}.{what}.json.gz"
 
 
 def thumbnail_key(series_id: int) -> str:

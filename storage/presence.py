@@ -34,11 +34,11 @@ def has_file(archive: Archive, facility_id: int, sop_instance: str, md5: str) ->
     with archive.database.begin() as connection:
         known = known_instances(connection, facility_id, [uid_hash(sop_instance)])
         series = [series_pk for places in known.values() for _, series_pk in places]
-        query = select(series_packs.c.series_pk, packs.c.id, packs.c.key)
+        query = select(series_packs.c.series_pk, packs.c.id, series_packs.c.edition, packs.c.key)
         query = query.join(packs, packs.c.id == series_packs.c.pack_id)
         found = connection.execute(query.where(series_packs.c.series_pk.in_(series))).all()
-    for series_pk, pack_id, key in found:
-        shown = archive.shelf.shown(archive.objects, series_pk, pack_id)
+    for series_pk, pack_id, edition, key in found:
+        shown = archive.shelf.shown(archive.objects, series_pk, pack_id, edition)
         place = shown.places.get(sop_instance)
         if place is not None:
             entry = shown.entries[place]

@@ -13,6 +13,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from isal.isal_zlib import crc32
@@ -44,6 +45,10 @@ class RecordHeader:
     sop_instance: str
     transfer_syntax: str
     dataset_offset: int  # of the data set in the body, bytes
+
+    @property
+    def received_at(self) -> datetime:
+        return datetime.fromtimestamp(self.received_ns / 1e9, UTC)
 
     def encode(self) -> bytes:
         """As compact JSON. Written out, as it is made for each image: `asdict` would take longer than the rest."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import ipaddress
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Integer, cast, func, select, update
+from sqlalchemy import Connection, Integer, case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.contents import Entry
@@ -21,6 +21,7 @@ from storage.index.tables import devices, incidents
 from storage.index.writes import PackRow, Row, add_incidents
 from storage.records import Origin, Record
 
+Located = tuple[Record, Entry]
 KIND = "charset"
 PREFIX, REGISTERED = "charset:", "(device)"  # of notes, as `pacs.encoded` writes them
 
@@ -60,24 +61,35 @@ def repairs_of(entry: Entry) -> list[str]:
     return [note.removeprefix(PREFIX) for note in entry.notes if note.startswith(PREFIX)]
 
 
-def note_repairs(connection: Connection, pack: PackRow, read: Iterable[tuple[Record, Entry]]) -> Counter[str]:
-    """Count the repairs of a pack, and keep the incidents of its devices up to date. Returns repair → instances."""
-    counts: Counter[str] = Counter()
-    recognised: dict[tuple[str, str], list[tuple[Record, Entry]]] = {}
+def note_repairs(
+    connection: Connection, pack: PackRow, read: Sequence[Located], before: Sequence[Located] = ()
+) -> Counter[str]:
+    """Count the repairs of a pack, and keep the incidents of its devices up to date. Returns repair → instances.
+
+    `before` is what was read of it the last time, where it is indexed anew: an incident that no instance gives rise
+    to any more is closed."""
+    recognised, earlier = _recognised(read), _recognised(before)
+    for calling, repair in sorted(recognised.keys() | earlier.keys()):
+        found = recognised.get((calling, repair), [])
+        more = len(found) - len(earlier.get((calling, repair), ()))
+        if more and not _count_on(connection, pack, calling, repair, more) and more > 0:
+            _first(connection, pack, calling, repair, found)
+    return Counter(repair for _, entry in read for repair in repairs_of(entry))
+
+
+def _recognised(read: Iterable[Located]) -> dict[tuple[str, str], list[Located]]:
+    """Device and repair → its instances, without those whose character set is registered."""
+    found: dict[tuple[str, str], list[Located]] = {}
     for record, entry in read:
         for repair in repairs_of(entry):
-            counts[repair] += 1
             if not repair.endswith(REGISTERED):
-                recognised.setdefault((_printable(record.header.origin.calling), repair), []).append(
+                found.setdefault((printable(record.header.origin.calling), repair), []).append(
                     (record, entry)
                 )
-    for (calling, repair), found in sorted(recognised.items(), key=lambda item: item[0]):
-        if not _count_on(connection, pack, calling, repair, len(found)):
-            _first(connection, pack, calling, repair, found)
-    return counts
+    return found
 
 
-def _printable(calling: str) -> str:
+def printable(calling: str) -> str:
     """Peers send what they like; PostgreSQL takes no NUL."""
     return "".join(c if c.isprintable() else "?" for c in calling)
 
@@ -95,15 +107,14 @@ def _count_on(connection: Connection, pack: PackRow, calling: str, repair: str, 
             incidents.c.details["repair"].astext == repair,
         )
         .values(
-            details=incidents.c.details.op("||")(func.jsonb_build_object("instances", total, type_=JSONB))
+            details=incidents.c.details.op("||")(func.jsonb_build_object("instances", total, type_=JSONB)),
+            resolved_at=case((total <= 0, func.now())),
         )
     )
     return connection.execute(counted).rowcount > 0
 
 
-def _first(
-    connection: Connection, pack: PackRow, calling: str, repair: str, found: list[tuple[Record, Entry]]
-) -> None:
+def _first(connection: Connection, pack: PackRow, calling: str, repair: str, found: list[Located]) -> None:
     """The first of its kind: one worker alone makes the incident, the others count on."""
     key = zlib.crc32(f"{calling}|{repair}".encode())
     connection.execute(select(func.pg_advisory_xact_lock(pack.facility_id, key - 2**31)))

@@ -24,6 +24,7 @@ from storage.index.locator import Fragment, find_fragments, find_fragments_of
 from storage.index.tables import packs, series_packs
 from storage.packnames import metadata_key
 from storage.search import Found, search
+from storage.shelf import Shown
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 READ_BYTES = 4 * 1024 * 1024  # of one read from the object store
@@ -102,7 +103,7 @@ def _uids(match: Match) -> tuple[str, ...]:
 
 def _named(archive: Archive, found: list[Fragment], sop_instance: str) -> Iterator[Located]:
     for fragment in found:
-        shown = archive.shelf.shown(archive.objects, fragment.series_pk, fragment.pack_id)
+        shown = _shown(archive, fragment)
         place = shown.places.get(sop_instance)
         if place is not None:
             yield _located(shown.entries[place], fragment)
@@ -110,12 +111,12 @@ def _named(archive: Archive, found: list[Fragment], sop_instance: str) -> Iterat
 
 def _in_order(archive: Archive, of_one_series: list[Fragment]) -> list[Located]:
     keys = {fragment.pack_id: fragment for fragment in of_one_series}
-    entries = [
-        entry
-        for fragment in of_one_series
-        for entry in archive.shelf.shown(archive.objects, fragment.series_pk, fragment.pack_id).entries
-    ]
+    entries = [entry for fragment in of_one_series for entry in _shown(archive, fragment).entries]
     return [_located(entry, keys[entry.pack]) for entry in in_display_order(entries)]
+
+
+def _shown(archive: Archive, of: Fragment) -> Shown:
+    return archive.shelf.shown(archive.objects, of.series_pk, of.pack_id, of.edition)
 
 
 def _located(entry: Entry, fragment: Fragment) -> Located:
@@ -126,13 +127,17 @@ def series_instances(archive: Archive, row: Found) -> list[Located]:
     """The shown instances of one series that may be seen (`find_series`), in display order."""
     with archive.database.begin() as connection:
         packs_of_it = connection.execute(
-            select(series_packs.c.pack_id, packs.c.key)
+            select(series_packs.c.pack_id, series_packs.c.edition, packs.c.key)
             .join(packs, packs.c.id == series_packs.c.pack_id)
             .where(series_packs.c.series_pk == row.series_pk)
             .order_by(series_packs.c.pack_id)
         ).all()
-    keys = {row.pack_id: row.key for row in packs_of_it}
-    entries = [e for pack in keys for e in archive.shelf.shown(archive.objects, row.series_pk, pack).entries]
+    keys = {of.pack_id: of.key for of in packs_of_it}
+    entries = [
+        e
+        for of in packs_of_it
+        for e in archive.shelf.shown(archive.objects, row.series_pk, of.pack_id, of.edition).entries
+    ]
     return [Located(e, keys[e.pack], row.study_uid, row.series_uid) for e in in_display_order(entries)]
 
 
@@ -141,10 +146,12 @@ def attributes(
 ) -> Json:
     """The DICOM JSON of one instance; raises NotFound."""
     for fragment in fragments(archive, principal, study_uid, series_uid):
-        shown = archive.shelf.shown(archive.objects, fragment.series_pk, fragment.pack_id)
+        shown = _shown(archive, fragment)
         place = shown.places.get(sop_instance)
         if place is not None:
-            lines = archive.shelf.lines(archive.objects, fragment.series_pk, fragment.pack_id)
+            lines = archive.shelf.lines(
+                archive.objects, fragment.series_pk, fragment.pack_id, fragment.edition
+            )
             found: Json = json.loads(lines[place])
             return found
     raise NotFound("there is no such instance")
@@ -153,7 +160,7 @@ def attributes(
 def metadata_keys(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "") -> list[str]:
     """Where the DICOM JSON of a study's or series' instances is; raises NotFound."""
     found = fragments(archive, principal, study_uid, series_uid)
-    return [metadata_key(f.series_pk, f.pack_id) for f in found if f.instance_count > 0]
+    return [metadata_key(f.series_pk, f.pack_id, f.edition) for f in found if f.instance_count > 0]
 
 
 def zipped_metadata(archive: Archive, keys: list[str]) -> bytes:

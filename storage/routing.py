@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import NotFound
@@ -61,6 +61,24 @@ def add_route(archive: Archive, route: Route) -> int:
             "called": route.called.strip(),
         }  # fmt: skip
         return int(connection.execute(insert(routes).values(row).returning(routes.c.id)).scalar_one())
+
+
+def change_route(archive: Archive, number: int, changes: Mapping[str, str]) -> Route:
+    """Change what a rule asks for; raises NotFound."""
+    values = {name: value.strip() for name, value in changes.items()}
+    values |= {name: values[name].upper() for name in ("modality", "body_part") if name in values}
+    with archive.database.begin() as connection:
+        if values:
+            connection.execute(update(routes).where(routes.c.id == number).values(values))
+    return find_route(archive, number)
+
+
+def find_route(archive: Archive, number: int) -> Route:
+    """By its number; raises NotFound."""
+    found = next((r for r in list_routes(archive) if r.id == number), None)
+    if found is None:
+        raise NotFound(f"there is no rule {number}")
+    return found
 
 
 def remove_route(archive: Archive, number: int) -> bool:

@@ -38,22 +38,22 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
 def metadata_lines(archive: Archive, found: list[Found]) -> Iterator[tuple[Found, list[bytes]]]:
     """Each series with the DICOM JSON of its instances."""
     for some in (found[n : n + BATCH] for n in range(0, len(found), BATCH)):
-        places: dict[int, list[uuid.UUID]] = {row.series_pk: [] for row in some}
+        places: dict[int, list[tuple[uuid.UUID, int]]] = {row.series_pk: [] for row in some}
         statement = (
-            select(series_packs.c.series_pk, series_packs.c.pack_id)
+            select(series_packs.c.series_pk, series_packs.c.pack_id, series_packs.c.edition)
             .where(series_packs.c.series_pk.in_(places), series_packs.c.instance_count > 0)
             .order_by(series_packs.c.pack_id)
         )
         with archive.database.begin() as connection:
-            for series_pk, pack_id in connection.execute(statement):
-                places[series_pk].append(pack_id)
+            for series_pk, pack_id, edition in connection.execute(statement):
+                places[series_pk].append((pack_id, edition))
         for row in some:
             packs_of_it = places[row.series_pk]
             yield (
                 row,
                 [
                     x
-                    for pack in packs_of_it
-                    for x in archive.shelf.lines(archive.objects, row.series_pk, pack)
+                    for pack, edition in packs_of_it
+                    for x in archive.shelf.lines(archive.objects, row.series_pk, pack, edition)
                 ],
             )

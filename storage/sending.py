@@ -16,9 +16,12 @@ from sqlalchemy import ColumnElement, Select, case, delete, func, select, text, 
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.access import Principal, Role
+from pacs.errors import NotFound
 from storage.archive import Archive
 from storage.index.exchange import remotes, sends
+from storage.index.queue import find_sends
 from storage.index.tables import facilities
+from storage.index.visibility import facility_visible
 from storage.remotes import remote_named
 from storage.retrieve import Located, find_series, locate_of
 
@@ -210,6 +213,42 @@ def progress(archive: Archive, ids: Iterable[int]) -> Progress:
         states[row.state] = states.get(row.state, 0) + 1
     error = next((row.error for row in rows if row.error), "")
     return Progress(sum(r.total for r in rows), sum(r.sent for r in rows), states, error)
+
+
+def list_sends(
+    archive: Archive, principal: Principal, *, remote: str = "", state: str = "", before: int | None = None,
+    limit: int = 100,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Rows of the queue that the principal may see, the newest first, each with the reason of its last failure."""
+    with archive.database.begin() as connection:
+        return find_sends(connection, principal, remote=remote, state=state, before=before, limit=limit)
+
+
+def retry(archive: Archive, principal: Principal, send_id: int) -> None:
+    """Try a row at once, also one that was given up or is done; raises NotFound."""
+    values = {"state": "waiting", "tries": 0, "error": "", "not_before": func.now(), "created_at": func.now()}
+    _change_own(archive, principal, send_id, sends.c.state != "running", values | {"sent": _unless_done()})
+
+
+def cancel(archive: Archive, principal: Principal, send_id: int) -> None:
+    """Give a row up. Of one that is being sent now, what is under way may still arrive. Raises NotFound."""
+    values = {"state": "failed", "error": f"cancelled by {principal.name}"[:ERROR_CHARACTERS_MAX]}
+    _change_own(archive, principal, send_id, sends.c.state.in_(OPEN), values)
+
+
+def _unless_done() -> ColumnElement[int]:
+    return case((sends.c.state == "done", 0), else_=sends.c.sent)
+
+
+def _change_own(
+    archive: Archive, principal: Principal, send_id: int, fits: ColumnElement[bool], values: dict[str, Any]
+) -> None:
+    """A row that is there and is not in a state for it stays as it is: it becomes what was asked for by itself."""
+    mine = (sends.c.id == send_id, facility_visible(principal, sends.c.facility_id))
+    with archive.database.begin() as connection:
+        if connection.execute(select(sends.c.id).where(*mine).with_for_update()).first() is None:
+            raise NotFound("there is no such row in the queue")
+        connection.execute(update(sends).where(*mine, fits).values(updated_at=func.now(), **values))
 
 
 @dataclass(frozen=True, slots=True)

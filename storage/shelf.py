@@ -1,7 +1,7 @@
 """The shelf: what was read and decoded lately, kept while it is small enough.
 
-Only what never changes may lie on it: objects named by a series and a pack that is indexed. It knows nothing of who may
-see what: access is decided by SQL in each request, before the shelf is asked.
+Only what never changes may lie on it: objects named by a series, a pack that is indexed, and its edition. It knows
+nothing of who may see what: access is decided by SQL in each request, before the shelf is asked.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ class Shelf:
             while self._bytes > self._max:
                 self._bytes -= self._things.popitem(last=False)[1][1]
 
-    def shown(self, objects: ObjectStore, series_pk: int, pack: uuid.UUID) -> Shown:
+    def shown(self, objects: ObjectStore, series_pk: int, pack: uuid.UUID, edition: int) -> Shown:
         """The contents of a series in a pack."""
-        key = contents_key(series_pk, pack)
+        key = contents_key(series_pk, pack, edition)
 
         def read() -> Shown:
             entries = tuple(e for e in contents.decode(objects.get(key), pack) if not e.conflict)
@@ -78,9 +78,9 @@ class Shelf:
 
         return self.take(key, read, lambda made: made.bytes)
 
-    def lines(self, objects: ObjectStore, series_pk: int, pack: uuid.UUID) -> list[bytes]:
+    def lines(self, objects: ObjectStore, series_pk: int, pack: uuid.UUID, edition: int) -> list[bytes]:
         """The DICOM JSON of the same instances, in the same order."""
-        key = metadata_key(series_pk, pack)
+        key = metadata_key(series_pk, pack, edition)
         return self.take(
             key,
             lambda: contents.decode_metadata(objects.get(key)),

@@ -34,7 +34,7 @@ def ship(archive: Archive, segment: Path) -> uuid.UUID:
     key = pack_key(code, pack_id)
     size = segment.stat().st_size
     with archive.database.begin() as connection:  # asked first: no upload while the row could not be written
-        facility_id = _facility(connection, code)
+        facility_id = facility_of(connection, code)
     archive.objects.put_file(key, segment)
     row = {
         "id": pack_id, "facility_id": facility_id, "key": key, "bytes": size, "urgent": is_urgent(segment),
@@ -46,7 +46,7 @@ def ship(archive: Archive, segment: Path) -> uuid.UUID:
     return pack_id
 
 
-def _facility(connection: Connection, code: str) -> int:
+def facility_of(connection: Connection, code: str) -> int:
     """Its key. One that the database does not know (a restored backup) is made: what was acknowledged is kept."""
     known = select(facilities.c.id).where(facilities.c.code == code)
     found = connection.execute(known).scalar()

@@ -19,7 +19,7 @@ from pacs.errors import NotFound
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.health import waiting
-from viewer_api import auth, devices, portal, problems, worklist
+from viewer_api import auth, devices, exchange, portal, problems, worklist
 from viewer_api.dicomweb import qido, rendered, wado
 from viewer_api.limits import HeadAsGet, SmallBodies
 
@@ -55,7 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(HeadAsGet)
     problems.install(app)
     for router in (
-        auth.router, portal.router, devices.router, worklist.router, rendered.router, wado.router, qido.router,
+        auth.router, portal.router, devices.router, exchange.router, worklist.router,
+        rendered.router, wado.router, qido.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app)
@@ -102,7 +103,8 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     def ready(request: Request) -> JSONResponse:
-        return JSONResponse({"ready": True, "packs_waiting": waiting(request.app.state.archive).packs})
+        now = waiting(request.app.state.archive)
+        return JSONResponse({"ready": True, "packs_waiting": now.packs, "packs_again": now.again})
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:

@@ -6,6 +6,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Select, and_, false, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from pacs.access import Principal
 from pacs.attributes import Attribute, Level, above
@@ -62,7 +63,9 @@ def compile_query(query: Query, principal: Principal) -> Select[Any]:
         statement = statement.where(_after(query.after))
     if query.level is Level.PATIENT:
         newest = (
-            statement.distinct(studies.c.patient_pk).order_by(studies.c.patient_pk, *NEWEST_FIRST).subquery()
+            statement.ext(distinct_on(studies.c.patient_pk))
+            .order_by(studies.c.patient_pk, *NEWEST_FIRST)
+            .subquery()
         )
         statement = select(newest).order_by(newest.c.sort_date.desc(), newest.c.study_pk.desc())
     else:

@@ -64,14 +64,21 @@ remotes = Table(
     words("host"),
     Column("port", Integer),
     Column("tls", Boolean, nullable=False, server_default=text("false")),
+    words("ca"),  # PEM: whom its certificate is believed from; empty: whom this machine believes
+    words("certificate"),  # SHA-256 of the one certificate that it may show, in hexadecimal digits
     words("url"),  # of an Orthanc
     words("username"),
-    words("password"),
+    words("password"),  # sealed (storage.seals)
     Column("syntaxes", ARRAY(Text), nullable=False, server_default="{}"),
     Column("associations_max", Integer, nullable=False, server_default="2"),
     Column("notify", Boolean, nullable=False, server_default=text("false")),  # Instance Availability Notification
     Column("change", BigInteger, nullable=False, server_default="0"),  # how far an Orthanc's changes are followed
     Column("active", Boolean, nullable=False, server_default=text("true")),
+    # Whoever wants to know whether it is there asks by a row; the process that may call it answers.
+    Column("echo_asked_at", DateTime(timezone=True)),
+    Column("echo_at", DateTime(timezone=True)),
+    Column("echo_ms", Integer),
+    words("echo_error"),
     moment("created_at"),
     Index("ix_remotes_ae_title", "ae_title"),
 )  # fmt: skip

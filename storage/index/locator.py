@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from pacs.access import Principal
 from pacs.attributes import Level
@@ -14,7 +15,7 @@ from storage.index.compiler import NEWEST_FIRST
 from storage.index.tables import packs, series, series_packs, studies
 from storage.index.visibility import visible
 
-Fragment = Row[Any]  # study_uid, series_uid, series_pk, pack_id, instance_count, key
+Fragment = Row[Any]  # study_uid, series_uid, series_pk, pack_id, edition, instance_count, key
 
 
 def find_fragments(
@@ -47,7 +48,7 @@ def _fragments(principal: Principal) -> Select[Any]:
     return (
         select(
             studies.c.study_uid, series.c.series_uid, series.c.id.label("series_pk"),
-            series_packs.c.pack_id, series_packs.c.instance_count, packs.c.key,
+            series_packs.c.pack_id, series_packs.c.edition, series_packs.c.instance_count, packs.c.key,
         )
         .select_from(
             studies.join(series, series.c.study_pk == studies.c.id)
@@ -61,12 +62,13 @@ def _fragments(principal: Principal) -> Select[Any]:
 
 def find_specimens(
     connection: Connection, principal: Principal, level: Level, keys: list[int]
-) -> list[tuple[int, int, uuid.UUID]]:
-    """For each of these patients, studies or series (keys of `level`) the place of one instance: key, series, pack."""
+) -> list[tuple[int, int, uuid.UUID, int]]:
+    """For each of these patients, studies or series (keys of `level`) the place of one instance: key, series, pack
+    and edition."""
     of = {Level.PATIENT: studies.c.patient_pk, Level.STUDY: studies.c.id, Level.SERIES: series.c.id}[level]
     statement = (
-        select(of, series.c.id, series_packs.c.pack_id)
-        .distinct(of)
+        select(of, series.c.id, series_packs.c.pack_id, series_packs.c.edition)
+        .ext(distinct_on(of))
         .select_from(
             studies.join(series, series.c.study_pk == studies.c.id).join(
                 series_packs, series_packs.c.series_pk == series.c.id
@@ -75,4 +77,4 @@ def find_specimens(
         .where(visible(principal), of.in_(keys), series_packs.c.instance_count > 0)
         .order_by(of, *NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id)
     )
-    return [(key, series_pk, pack_id) for key, series_pk, pack_id in connection.execute(statement)]
+    return [tuple(row) for row in connection.execute(statement)]

@@ -161,11 +161,16 @@ packs = Table(
     Column("tries", SmallInteger, nullable=False, server_default="0"),
     Column("records", Integer),
     Column("urgent", Boolean, nullable=False, server_default=text("false")),  # goes before what is not
+    Column("again", Boolean, nullable=False, server_default=text("false")),  # to be indexed anew, after all that is new
+    Column("edition", Integer, nullable=False, server_default="0"),  # how often it was indexed anew
+    Column("callings", ARRAY(Text)),  # AE titles that sent what is in it; NULL: nobody has looked yet
     moment("shipped_at"),
     moment("hinted_at"),
     Column("indexed_at", DateTime(timezone=True)),
-    Index("ix_packs_waiting", "hinted_at", postgresql_where=text("state = 'shipped'")),
-    Index("ix_packs_lanes", "facility_id", "urgent", "id", postgresql_where=text("state = 'shipped'")),
+    Index("ix_packs_waiting", "hinted_at", postgresql_where=text("state = 'shipped' AND NOT again")),
+    Index("ix_packs_lanes", "facility_id", "urgent", "id",
+          postgresql_where=text("state = 'shipped' AND NOT again")),
+    Index("ix_packs_again", "facility_id", "urgent", "id", postgresql_where=text("again")),
 )  # fmt: skip
 
 series_packs = Table(
@@ -174,7 +179,17 @@ series_packs = Table(
     Column("pack_id", Uuid, ForeignKey("packs.id"), primary_key=True),
     owner(),
     Column("instance_count", Integer, nullable=False),
+    Column("edition", Integer, nullable=False, server_default="0"),  # of its contents and metadata
     Index("ix_series_packs_pack_id", "pack_id"),
+)  # fmt: skip
+
+# Objects whose place others have taken; removed once nobody can be reading them any more.
+superseded = Table(
+    "superseded", metadata,
+    Column("key", Text, primary_key=True),
+    owner(),
+    moment("since"),
+    Index("ix_superseded_since", "since"),
 )  # fmt: skip
 
 # 76 bytes with its index: a hash of the SOP Instance UID and the series it is in. `rank` parts UIDs whose
@@ -192,7 +207,7 @@ incidents = Table(
     "incidents", metadata,
     identity(),
     owner(),
-    Column("kind", Text, nullable=False),  # conflict, quarantine, patient, charset
+    Column("kind", Text, nullable=False),  # conflict, quarantine, patient, charset, unrenewed
     Column("pack_id", Uuid, ForeignKey("packs.id"), nullable=False),
     Column("record_offset", BigInteger, nullable=False),
     Column("sop_instance", Text, nullable=False),

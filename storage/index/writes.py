@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, literal, select, text, update
+from sqlalchemy import Connection, case, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.uids import uid_hash
@@ -25,15 +25,21 @@ class PackRow:
     facility_id: int
     key: str
     tries: int
+    again: bool = False  # it is indexed anew
+    edition: int = 0  # of what is written now
+
+
+_DUE = or_(packs.c.state == "shipped", packs.c.again)
+_EDITION = packs.c.edition + case((packs.c.again, 1), else_=0)
 
 
 def count_try(connection: Connection, pack_id: uuid.UUID) -> PackRow | None:
     """Note that indexing begins; None if there is nothing to do."""
     row = connection.execute(
         update(packs)
-        .where(packs.c.id == pack_id, packs.c.state == "shipped")
+        .where(packs.c.id == pack_id, _DUE)
         .values(tries=packs.c.tries + 1, hinted_at=func.now())
-        .returning(packs.c.id, packs.c.facility_id, packs.c.key, packs.c.tries)
+        .returning(packs.c.id, packs.c.facility_id, packs.c.key, packs.c.tries, packs.c.again, _EDITION)
     ).one_or_none()
     return PackRow(*row) if row else None
 
@@ -45,21 +51,30 @@ def take_back_try(connection: Connection, pack_id: uuid.UUID) -> None:
     )
 
 
-def lock_pack(connection: Connection, pack_id: uuid.UUID) -> bool:
-    """Lock a pack for this transaction; False if it is indexed already, or somebody else is at it."""
+def lock_pack(connection: Connection, pack: PackRow) -> bool:
+    """Lock a pack for this transaction; False if it is indexed already, or somebody else is or was at it."""
     query = (
         select(packs.c.id)
-        .where(packs.c.id == pack_id, packs.c.state == "shipped")
+        .where(packs.c.id == pack.id, _DUE, packs.c.again == pack.again, (_EDITION - pack.edition) == 0)
         .with_for_update(skip_locked=True)
     )
     return connection.execute(query).one_or_none() is not None
 
 
-def finish_pack(connection: Connection, pack_id: uuid.UUID, state: str, records: int | None = None) -> None:
-    """Set a pack's state: `indexed`, or `failed` for an operator to look at."""
+def finish_pack(connection: Connection, pack: PackRow, records: int, callings: Iterable[str]) -> None:
+    """It is indexed."""
+    values = {"records": records, "callings": sorted(set(callings)), "edition": pack.edition}
     connection.execute(
-        update(packs).where(packs.c.id == pack_id).values(state=state, records=records, indexed_at=func.now())
+        update(packs)
+        .where(packs.c.id == pack.id)
+        .values(state="indexed", again=False, indexed_at=func.now(), **values)
     )
+
+
+def give_up_pack(connection: Connection, pack: PackRow) -> None:
+    """It cannot be indexed, and an operator must look at it; what was indexed of it before stays."""
+    state = case((packs.c.state == "shipped", "failed"), else_=packs.c.state)
+    connection.execute(update(packs).where(packs.c.id == pack.id).values(state=state, again=False))
 
 
 def upsert_patient(connection: Connection, row: Row) -> int:
@@ -137,11 +152,12 @@ def instance_row(facility_id: int, series_pk: int, sop_instance: str, rank: int)
     }
 
 
-def add_fragment(
-    connection: Connection, facility_id: int, series_pk: int, pack_id: uuid.UUID, count: int
-) -> None:
+def add_fragment(connection: Connection, pack: PackRow, series_pk: int, count: int) -> None:
     """Note that a part of the series lies in this pack."""
-    row = {"series_pk": series_pk, "pack_id": pack_id, "facility_id": facility_id, "instance_count": count}
+    row = {
+        "series_pk": series_pk, "pack_id": pack.id, "facility_id": pack.facility_id, "instance_count": count,
+        "edition": pack.edition,
+    }  # fmt: skip
     connection.execute(insert(series_packs).values(row).on_conflict_do_nothing())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 
 VT, FS_CR = b"\x0b", b"\x1c\r"
 
@@ -62,8 +63,10 @@ def _segment(name: str, fields: dict[int, str]) -> str:
 class Sender:
     """A connection to the listener."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
 
     def __enter__(self) -> Sender:
         return self

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text as sql
 
 from dicom_node import hl7_listener
 from dicom_node.hl7_listener import Hl7Listener, Senders
-from pacs.errors import TongyingError
+from pacs.errors import SettingError, TongyingError
 from pacs.hl7message import OrderError, read_message
 from pacs.values import Json, text
 from pacs.worklist import step_of
@@ -21,6 +23,7 @@ from storage.archive import Archive
 from storage.registry import RegisteredDevice, add_device, add_facility
 from storage.worklist import list_entries, search
 from tests.integration.storage.test_worklist import ADMIN, DAYS, EVERYTHING, asked
+from tests.support.certificates import Certificate, authority, signed
 from tests.support.hl7 import FS_CR, VT, Sender, omi, orm
 from tests.support.server import eventually, free_port
 
@@ -238,3 +241,40 @@ def test_the_sender_decides_the_facility(archive: Archive) -> None:
         True, False, False, True, True,
     ]  # fmt: skip
     assert issubclass(OrderError, TongyingError)
+
+
+def test_over_tls_from_who_shows_a_certificate(archive: Archive, tmp_path: Path) -> None:
+    """Others are refused, and what is no TLS is not read; a silent one holds nobody up."""
+    ca, stranger = authority(tmp_path, "ca"), authority(tmp_path, "stranger")
+    ours, ris = signed(tmp_path, "ours", ca), signed(tmp_path, "ris", ca)
+    port = free_port()
+    settings = replace(
+        archive.settings, hl7_host="127.0.0.1", hl7_port=port, hl7_tls_certificate=str(ours.certificate),
+        hl7_tls_key=str(ours.key), hl7_tls_client_ca=str(ca.certificate),
+    )  # fmt: skip
+    listener = Hl7Listener(replace(archive, settings=settings))
+    listener.start()
+    try:
+        with Sender(port), Sender(port, shows(ca, ris)) as known:  # the first never shakes hands
+            assert known.send(orm())["MSA"] == ["MSA", "AA", "M1"]
+            assert known.send(orm("CA"))["MSA"][1] == "AA"
+        for who in (None, stranger):
+            with pytest.raises((OSError, AssertionError)), Sender(port, shows(ca, who)) as other:
+                other.send(orm(accession="A9"))
+        with Sender(port) as plain, pytest.raises((OSError, AssertionError)):
+            plain.send(orm(accession="A9"))
+    finally:
+        listener.close()
+    assert worklist(archive) == []
+
+
+def shows(ca: Certificate, who: Certificate | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(ca.certificate))
+    if who is not None:
+        context.load_cert_chain(who.certificate, who.key)
+    return context
+
+
+def test_a_certificate_that_cannot_be_used(archive: Archive) -> None:
+    with pytest.raises(SettingError, match="TONGYING_HL7_TLS_CERTIFICATE"):
+        Hl7Listener(replace(archive, settings=replace(archive.settings, hl7_tls_certificate="nothing.pem")))

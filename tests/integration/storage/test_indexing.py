@@ -146,7 +146,7 @@ def test_what_kills_its_reader_is_quarantined_alone(
             os.kill(os.getpid(), signal.SIGKILL)
         return read_instance(body, charset=charset)
 
-    monkeypatch.setattr("storage.indexing.read_instance", read)
+    monkeypatch.setattr("storage.parsing.read_instance", read)
     pack = packed(
         archive, instance(1), instance(2, ImageComments="DEADLY"), instance(3), b"\x00\x01garbage" * 50
     )

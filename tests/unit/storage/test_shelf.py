@@ -56,11 +56,11 @@ def test_conflicting_instances_are_not_shown_and_lines_are_in_the_entries_order(
     store = LocalStore(tmp_path)
     conflicting = replace(ENTRY, offset=40, conflict=True)
     other = replace(ENTRY, sop_instance="1.2.4", offset=80)
-    store.put(contents_key(1, PACK), contents.encode([ENTRY, conflicting, other]))
+    store.put(contents_key(1, PACK, 0), contents.encode([ENTRY, conflicting, other]))
     lines = [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in ("1.2.3", "1.2.4")]
-    store.put(metadata_key(1, PACK), contents.encode_metadata(lines))
+    store.put(metadata_key(1, PACK, 0), contents.encode_metadata(lines))
     shelf = Shelf()
-    shown = shelf.shown(store, 1, PACK)
+    shown = shelf.shown(store, 1, PACK, 0)
     assert shown.entries == (ENTRY, other)
     assert shown.places == {"1.2.3": 0, "1.2.4": 1}
-    assert [b"1.2.3" in line for line in shelf.lines(store, 1, PACK)] == [True, False]
+    assert [b"1.2.3" in line for line in shelf.lines(store, 1, PACK, 0)] == [True, False]
