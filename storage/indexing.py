@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
-from pacs.encoded import EncodedError, read_instance
+from pacs.encoded import EncodedError, Recall, read_instance
 from pacs.errors import InvalidUID, TooLarge
 from pacs.logs import get
 from pacs.processes import in_a_fork
@@ -32,7 +32,7 @@ from storage.index import writes
 from storage.index.writes import PackRow
 from storage.lanes import Turns, claimed, waiting_packs
 from storage.packnames import contents_key, metadata_key
-from storage.records import Record
+from storage.records import Origin, Record
 from storage.repairs import DeviceCharsets, device_charsets, note_repairs
 from storage.routing import Arrival, forward
 
@@ -43,6 +43,7 @@ NOTHING = "nothing to do"
 TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
 RECORD_SECONDS_MAX = 30  # to read one, where it has a process of its own
 RACES_MAX = 5
+RECALLS_MAX = 16
 REFUSED = frozenset({"23", "54"})  # classes of SQLSTATE, beside DataError: integrity, program limits
 BODY_BYTES_MAX = 2 * 1024**3  # of one instance, in memory while it is indexed
 
@@ -71,6 +72,22 @@ class Batch:
 
     parsed: list[Parsed] = field(default_factory=list)
     quarantined: list[tuple[Record, str]] = field(default_factory=list)
+
+
+class Recalls:
+    """The last instance of each device, kind and transfer syntax of a pack: the next is likely to be of its series."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[tuple[Origin, str, str], Recall] = {}
+
+    def of(self, record: Record) -> Recall:
+        header = record.header
+        kind = (header.origin, header.sop_class, header.transfer_syntax)
+        if kind not in self._by_kind:
+            if len(self._by_kind) >= RECALLS_MAX:
+                self._by_kind.clear()
+            self._by_kind[kind] = Recall()
+        return self._by_kind[kind]
 
 
 @dataclass(slots=True)
@@ -150,12 +167,12 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
 
 def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
     """At the last try each record is read in a process of its own: those before may have ended with theirs."""
-    batch = Batch()
+    batch, recalls = Batch(), Recalls()
     for record, body in _bodies(archive, pack):
         charset = charsets.of(record.header.origin)
         try:
             if pack.tries < TRIES_MAX:
-                parsed = _parse(record, body, pack.id, charset)
+                parsed = _parse(record, body, pack.id, charset, recalls.of(record))
             else:
                 parsed = in_a_fork(RECORD_SECONDS_MAX, _parse, record, body, pack.id, charset)
             batch.parsed.append(parsed)
@@ -173,15 +190,19 @@ def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
 def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, bytes]]:
     reader = ObjectReader(archive.objects, pack.key)
     facility = pack.key.split("/")[1]
-    for record in records.scan(reader, reader.size, facility=facility, verify=True):
-        fits = record.body_length <= BODY_BYTES_MAX
-        yield record, reader.read_at(record.body_offset, record.body_length) if fits else b""
+    for record, body in records.scan(reader, reader.size, facility=facility):
+        if body is None:
+            fits = record.body_length <= BODY_BYTES_MAX
+            body = reader.read_at(record.body_offset, record.body_length) if fits else b""
+        yield record, body
 
 
-def _parse(record: Record, body: bytes, pack: uuid.UUID, charset: str | None) -> Parsed:
+def _parse(
+    record: Record, body: bytes, pack: uuid.UUID, charset: str | None, recall: Recall | None = None
+) -> Parsed:
     if len(body) != record.body_length:
         raise TooLarge(f"an instance of more than {BODY_BYTES_MAX} bytes")
-    instance = read_instance(body, charset=charset)
+    instance = read_instance(body, charset=charset, recall=recall)
     a = instance.attributes
     study_uid = describe.uid(a, "0020000D", "Study Instance UID")
     series_uid = describe.uid(a, "0020000E", "Series Instance UID")
@@ -189,7 +210,8 @@ def _parse(record: Record, body: bytes, pack: uuid.UUID, charset: str | None) ->
     # What the command named and the data set does not: the instance must be found under it.
     a["00080018"], a["00080016"] = {"vr": "UI", "Value": [sop[0]]}, {"vr": "UI", "Value": [sop[1]]}
     base = f"/dicom-web/studies/{study_uid}/series/{series_uid}/instances/{sop[0]}/bulkdata"
-    _place_bulk(a, base)
+    for element in instance.pointers:
+        element["BulkDataURI"] = base + element["BulkDataURI"]
     digest = hashlib.sha256(memoryview(body)[record.header.dataset_offset :]).hexdigest()
     entry = contents.describe(instance, record, pack, sop, digest)
     return Parsed(record, a, study_uid, series_uid, entry)
@@ -202,17 +224,6 @@ def _sop(attributes: Json, record: Record) -> tuple[str, str]:
         return clean_uid(instance), class_ or record.header.sop_class
     except InvalidUID:
         return clean_uid(record.header.sop_instance), class_ or record.header.sop_class
-
-
-def _place_bulk(item: Any, base: str) -> None:
-    """Put the path of the instance before each BulkDataURI, without recursion: data sets nest deeply."""
-    waiting: list[Any] = [item]
-    while waiting:
-        for element in waiting.pop().values():
-            if "BulkDataURI" in element:
-                element["BulkDataURI"] = base + element["BulkDataURI"]
-            elif element.get("vr") == "SQ":
-                waiting += [i for i in element.get("Value", ()) if isinstance(i, dict)]
 
 
 def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Outcome:

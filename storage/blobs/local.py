@@ -19,6 +19,8 @@ from storage.segments import sync_directory
 class LocalStore:
     """Files; a put is written beside, synced and renamed, so that a key is whole or absent."""
 
+    window_bytes = 4 * 1024
+
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -9,6 +9,7 @@ import threading
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -140,10 +141,10 @@ def test_what_kills_its_reader_is_quarantined_alone(
 ) -> None:
     """A defect of a decoder, say: the first tries end with the worker, the last reads each in a process of its own."""
 
-    def read(body: bytes, *, charset: str | None = None) -> Instance:
+    def read(body: bytes, **options: Any) -> Instance:
         if b"DEADLY" in body:
             os.kill(os.getpid(), signal.SIGKILL)
-        return read_instance(body, charset=charset)
+        return read_instance(body, **options)
 
     monkeypatch.setattr("storage.indexing.read_instance", read)
     pack = packed(
