@@ -92,7 +92,8 @@ class Recalls:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a pack: numbers of instances, and the series that changed."""
+    """What came of a pack: numbers of instances, and the series that wait for their first thumbnail. Of one that
+    grew the sweep has a new one made when it is quiet."""
 
     state: str
     shown: int = 0
@@ -243,10 +244,9 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
             incidents += [_conflict(pack, p) for p in kept if p.entry.conflict]
             shown += [(p.record, p.entry) for p in kept]
             outcome.conflicts += sum(p.entry.conflict for p in kept)
-            outcome.shown += _add(archive, connection, pack, study_pk, series_pk, kept)
-            outcome.series.append(series_pk)
+            _add(archive, connection, pack, study_pk, series_pk, kept, outcome)
             arrivals.append(_arrival(series_pk, kept))
-    if not writes.insert_instances(connection, sorter.new_rows):
+    if not writes.insert_instances(connection, pack.facility_id, sorter.new_rows):
         raise _Race
     forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
     writes.add_incidents(connection, incidents)
@@ -309,7 +309,7 @@ def _rows(connection: Connection, facility_id: int, one: Parsed) -> tuple[int, i
 
 
 def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int, series_pk: int,
-         kept: list[Parsed]) -> int:  # fmt: skip
+         kept: list[Parsed], outcome: Outcome) -> None:  # fmt: skip
     entries = [p.entry for p in kept]
     shown = [e for e in entries if not e.conflict]
     archive.objects.put(contents_key(series_pk, pack.id), contents.encode(entries))
@@ -319,9 +319,10 @@ def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int,
     )
     writes.add_fragment(connection, pack.facility_id, series_pk, pack.id, len(shown))
     frames = sum(e.frame_count for e in shown)
-    writes.grow_series(connection, series_pk, shown=len(shown), frames=frames, pixels=frames > 0)
+    if writes.grow_series(connection, series_pk, shown=len(shown), frames=frames, pixels=frames > 0):
+        outcome.series.append(series_pk)
     writes.grow_study(connection, study_pk, shown=len(shown), size=sum(e.length for e in shown))
-    return len(shown)
+    outcome.shown += len(shown)
 
 
 class _Sorter:
@@ -333,7 +334,7 @@ class _Sorter:
         self._known = writes.known_instances(connection, pack.facility_id, hashes) if hashes else {}
         self._entries: dict[int, list[Entry]] = {}
         self._mine: dict[str, list[tuple[int, Entry]]] = {}
-        self.new_rows: list[dict[str, Any]] = []
+        self.new_rows: list[writes.InstanceRow] = []
 
     def sort(self, series_pk: int, group: list[Parsed]) -> list[Parsed]:
         """Those to keep; the conflicting ones are marked. Rows for the new ones gather in `new_rows`."""
@@ -347,7 +348,7 @@ class _Sorter:
                 p = replace_entry(p, conflict=True)
             else:
                 rank = len(self._known.get(uid_hash(uid), ()))
-                self.new_rows.append(writes.instance_row(self._facility, series_pk, uid, rank))
+                self.new_rows.append(writes.instance_row(series_pk, uid, rank))
             self._mine.setdefault(uid, []).append((series_pk, p.entry))
             kept.append(p)
         return kept

@@ -17,7 +17,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Connection, column, func, or_, select, true, values
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Select,
+    bindparam,
+    column,
+    func,
+    or_,
+    select,
+    true,
+    values,
+)
 
 from storage.archive import Archive
 from storage.index.tables import facilities, packs
@@ -107,8 +119,7 @@ class WaitingPack:
     urgent: bool
 
 
-def waiting_packs(connection: Connection) -> list[WaitingPack]:
-    """The oldest ones of each facility and lane: as fast with a hundred thousand in line as with ten."""
+def _waiting_packs() -> Select[Any]:
     lane = values(column("urgent", Boolean), name="lane").data([(True,), (False,)])
     oldest = (
         select(packs.c.id)
@@ -123,8 +134,18 @@ def waiting_packs(connection: Connection) -> list[WaitingPack]:
         .lateral("oldest")
     )
     joined: Any = facilities.join(lane, true()).join(oldest, true())
-    query = select(oldest.c.id, facilities.c.id, lane.c.urgent).select_from(joined).order_by(oldest.c.id)
-    return [WaitingPack(*row) for row in connection.execute(query)]
+    return select(oldest.c.id, facilities.c.id, lane.c.urgent).select_from(joined).order_by(oldest.c.id)
+
+
+# Built once, which takes longer than to run them.
+_WAITING_PACKS = _waiting_packs()
+_TRY_LOCK = select(func.pg_try_advisory_lock(bindparam("key", type_=BigInteger)))
+_UNLOCK = select(func.pg_advisory_unlock(bindparam("key", type_=BigInteger)))
+
+
+def waiting_packs(connection: Connection) -> list[WaitingPack]:
+    """The oldest ones of each facility and lane: as fast with a hundred thousand in line as with ten."""
+    return [WaitingPack(*row) for row in connection.execute(_WAITING_PACKS)]
 
 
 @contextmanager
@@ -132,9 +153,9 @@ def claimed(archive: Archive, pack_id: uuid.UUID) -> Iterator[bool]:
     """Whether the pack is ours for the block: no other worker is at it. A worker that dies lets go of it."""
     key = int.from_bytes(pack_id.bytes[8:], "big", signed=True)
     with archive.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        mine = bool(connection.execute(select(func.pg_try_advisory_lock(key))).scalar())
+        mine = bool(connection.execute(_TRY_LOCK, {"key": key}).scalar())
         try:
             yield mine
         finally:
             if mine:
-                connection.execute(select(func.pg_advisory_unlock(key)))
+                connection.execute(_UNLOCK, {"key": key})

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from zlib_ng.zlib_ng import crc32  # zlib's, which takes ten times as long
+from isal.isal_zlib import crc32
 
 MAGIC = b"TYR1"
 _FIXED = struct.Struct("<4sIQII")

@@ -112,6 +112,14 @@ def test_other_content_under_one_uid_is_kept_and_told(archive: Archive) -> None:
     assert study.study_instance_count == 1
 
 
+def test_only_the_first_thumbnail_is_hinted(archive: Archive) -> None:
+    """Of a series that grows it is made anew when it is quiet: the sweep finds it."""
+    (series,) = index_pack(archive, packed(archive, instance(1))).series
+    assert index_pack(archive, packed(archive, instance(2))).series == [series]
+    assert derive_series(archive, series)
+    assert index_pack(archive, packed(archive, instance(3))).series == []
+
+
 def test_packs_of_one_series_at_once(archive: Archive) -> None:
     """Eight packs, each with one instance of its own and one that all share, indexed by eight threads."""
     packs = [packed(archive, instance(100), instance(n)) for n in range(8)]
