@@ -1,6 +1,7 @@
 # The verbs. Each sets up what it needs; see README.md.
 SHELL := /bin/sh
 PY := .venv/bin/python
+unexport PYTHONDONTWRITEBYTECODE # our own sources too are compiled once, not at every start
 NODE_PATH_DIR = $(shell deploy/node-path.sh)
 
 .PHONY: run demo test check bench faults web lock tools clean
@@ -12,7 +13,7 @@ demo: .venv/.ready-dev web         ## the same, and two demo hospitals send stud
 	@TONGYING_DATA="$${TONGYING_DATA:-demo-data}" .venv/bin/tongying up --demo
 
 test: .venv/.ready-dev web tools   ## every test
-	@$(PY) -m pytest -n 2 --dist loadscope --durations=25 --durations-min=10 tests
+	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=25 --durations-min=10 tests
 
 check: .venv/.ready-dev            ## lint, types, layers, migrations, licences
 	@.venv/bin/ruff check .

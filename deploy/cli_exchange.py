@@ -6,16 +6,8 @@ import time
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
-from deploy.console import complaints, console, opened
+from deploy.console import bar_of_progress, complaints, console, opened
 from pacs.access import Principal, Role
 from pacs.errors import NotAcceptable, NotFound
 from storage import remotes, routing, sending
@@ -30,13 +22,6 @@ remote_app = typer.Typer(
 )
 route_app = typer.Typer(no_args_is_help=True, help="Rules: what arrives and fits is sent on.")
 Facility = Annotated[str, typer.Option(help="The facility that it belongs to.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Put the commands of this module into the command line."""
-    app.add_typer(remote_app, name="remote")
-    app.add_typer(route_app, name="route")
-    app.command()(send)
 
 
 @remote_app.command("add")
@@ -151,7 +136,7 @@ def send(
         if not wait:
             console.print(f"{len(ids)} series are queued for {remote}")
             return
-        with _bar() as bar:
+        with bar_of_progress() as bar:
             job = bar.add_task(f"Sending to {remote}", total=None)
             while not (now := sending.progress(archive, ids)).over:
                 said = f"Sending to {remote}" + (f" ({now.error})" if now.error else "")
@@ -161,10 +146,3 @@ def send(
     if now.states.get("failed"):
         complaints.print(f"  {now.error}", markup=False)
         raise typer.Exit(1)
-
-
-def _bar() -> Progress:
-    return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=complaints, transient=True,
-    )  # fmt: skip

@@ -7,16 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
-from deploy.console import complaints, console, opened
+from deploy.console import bar_of_progress, console, opened
 from dicom_node.orthanc_client import EdgeAway, EdgeError, EdgeRefused, Orthanc
 from dicom_node.orthanc_verbs import Compared, compare, push
 from pacs.errors import SettingError
@@ -98,7 +90,7 @@ def compare_(
 ) -> None:
     """Is all here that the Orthanc has? Study by study; exit status 1 if something is missing."""
     studies, incomplete = 0, 0
-    with opened() as archive, _bar() as bar:
+    with opened() as archive, bar_of_progress() as bar:
         job = bar.add_task("Comparing studies", total=None)
         for one in compare(archive, edges.find_edge(archive, name), each_instance=each_instance):
             studies += 1
@@ -121,7 +113,7 @@ def push_(
     name: str, study_uid: str, series: Annotated[str, typer.Option(help="This series of it alone.")] = ""
 ) -> None:
     """Send a study that its facility owns to the Orthanc; what it has is left out."""
-    with opened() as archive, _bar() as bar:
+    with opened() as archive, bar_of_progress() as bar:
         job = bar.add_task("Pushing", total=None)
         pushed = push(
             archive, edges.find_edge(archive, name), study_uid, series,
@@ -132,10 +124,3 @@ def push_(
         typer.echo(f"  {line}", err=True)
     if pushed.failed:
         raise typer.Exit(1)
-
-
-def _bar() -> Progress:
-    return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=complaints, transient=True,
-    )  # fmt: skip

@@ -6,14 +6,17 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from deploy import supervisor
 from pacs.errors import SettingError
 from pacs.settings import from_environment
-from storage.archive import Archive
-from storage.setup import prepare
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from storage.archive import Archive
 
 PIPE_COLUMNS = 250  # a table that is piped is not folded to 80
 console = Console(highlight=False)
@@ -24,6 +27,10 @@ complaints = Console(stderr=True, highlight=False)
 @contextlib.contextmanager
 def opened() -> Iterator[Archive]:
     """The archive of the settings. Embedded: of the running server, or started for this command."""
+    from deploy import supervisor  # these here: who only prints needs no database
+    from storage.archive import Archive
+    from storage.setup import prepare
+
     settings = from_environment()
     settings = dataclasses.replace(settings, data=settings.data.absolute())
     if not settings.database_url and not settings.data.exists():
@@ -37,3 +44,20 @@ def opened() -> Iterator[Archive]:
             yield archive
         finally:
             archive.close()
+
+
+def bar_of_progress() -> Progress:
+    """On standard error, and gone when it is done."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=complaints, transient=True,
+    )  # fmt: skip

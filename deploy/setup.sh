@@ -21,7 +21,8 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-.venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements/"$kind".txt
+# Compiled once, here: else a host that forbids Python to write bytecode compiles a thousand files at every start.
+.venv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/"$kind".txt
 .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 rm -f .venv/.ready-*
 echo "$wanted" > "$stamp"

@@ -29,7 +29,7 @@ log = get("up")
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
 STEADY_SECONDS = 30  # a part that ran this long starts its back-off anew
 STOP_SECONDS = 20
-CELERY = [sys.executable, "-m", "celery", "--app", "worker.app", "--quiet"]
+CELERY = [sys.executable, "-m", "celery", "--quiet", "--app"]
 
 
 @dataclass
@@ -61,14 +61,14 @@ def worker_command(name: str) -> list[str]:
     """A worker that is one process. Celery's pool of children stands still for ever when the child that waits at its
     queue is killed, by a lack of memory say; a process alone is started again by whoever started it."""
     return [
-        *CELERY, "worker", "--pool", "solo", "--queues", ",".join(QUEUES), "--hostname", f"{name}@%h",
+        *CELERY, "worker.app", "worker", "--pool", "solo", "--queues", ",".join(QUEUES), "--hostname", f"{name}@%h",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
 
 
 def clock_command() -> list[str]:
     """It sends the sweep's message every few seconds, and does nothing else."""
-    return [*CELERY, "beat"]
+    return [*CELERY, "worker.clock", "beat"]
 
 
 def check_ports(settings: Settings) -> None:

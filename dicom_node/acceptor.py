@@ -1,21 +1,23 @@
-"""The acceptor: one listening port, shared by processes with SO_REUSEPORT, and limits before any association."""
+"""The acceptor: listening sockets that a node's processes share, and limits before any association."""
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 import ssl
 import struct
 import threading
 import time
-from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from dicom_node import tls
-from dicom_node.admission import Refusal, over_limit
 from dicom_node.association import NodeAssociation
+from dicom_node.census import Census, Crowded, Limits, Place
 from dicom_node.gate import Gate
 from dicom_node.identity import Users
 from dicom_node.upper_layer import set_patience
@@ -23,31 +25,56 @@ from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
 from pacs.settings import Settings
 from storage.archive import Archive
-from storage.devices import RegisteredDevice
 from storage.spool import Spool
 
 log = get("acceptor")
 ACSE_SECONDS_MAX = 10  # from the connection to a whole A-ASSOCIATE-RQ
 BACKLOG = 128
 ACCEPT_RETRY_SECONDS = 0.1
-RECEIVE_BUFFER_BYTES = 1024 * 1024
+YIELD_SECONDS = 0.002  # how long a busier process leaves a caller to the others
+
+Door = tuple[socket.socket, ssl.SSLContext | None]
 
 
-def listen(settings: Settings, port: int) -> socket.socket:
-    """A listening socket; raises OSError if the port is in use by others than our own processes."""
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What the processes of a node share: its listening sockets, and the census of who is in."""
+
+    doors: tuple[Door, ...]
+    census: Census
+    processes: int
+
+    @staticmethod
+    def open(settings: Settings, processes: int = 1) -> Entrance:
+        """Raises OSError if a port is in use by others, SettingError if TLS is asked for and cannot be."""
+        doors: list[Door] = [(_listen(settings, settings.dicom_port), None)]
+        if context := tls.server_context(settings):
+            doors.append((_listen(settings, settings.dicom_tls_port), context))
+        limits = Limits(
+            total_max=settings.associations_max,
+            peer_max=settings.associations_per_peer_max,
+            facility_max=settings.associations_per_facility_max,
+        )
+        return Entrance(tuple(doors), Census(limits), processes)
+
+
+def _listen(settings: Settings, port: int) -> socket.socket:
+    """Not blocking: of several processes that are woken by a caller one gets it. SO_REUSEPORT, so that a node can be
+    started while the processes of the one before it, which was killed, still ship what they hold."""
     family = socket.AF_INET6 if ":" in settings.dicom_host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((settings.dicom_host, port))
     listener.listen(BACKLOG)
+    listener.setblocking(False)
     return listener
 
 
 class Acceptor:
     """Accepts connections and starts an association for each. pynetdicom takes it for its server object."""
 
-    def __init__(self, archive: Archive, gate: Gate, spool: Spool) -> None:
+    def __init__(self, archive: Archive, gate: Gate, spool: Spool, entrance: Entrance, process: int) -> None:
         self.archive, self.gate, self.spool = archive, gate, spool
         self.users = Users(archive)
         self.settings = settings = archive.settings
@@ -58,32 +85,37 @@ class Acceptor:
         self.ae.maximum_pdu_size = settings.pdu_bytes_max
         self.ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self.ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = [
-            (listen(settings, settings.dicom_port), None)
-        ]
-        if context := tls.server_context(settings):
-            self._listeners.append((listen(settings, settings.dicom_tls_port), context))
+        self._entrance, self._process = entrance, process
         self._live: dict[NodeAssociation, str] = {}
         self._lock = threading.Lock()
-        self._closing = False
+        self._closing_read, self._closing_write = os.pipe2(os.O_CLOEXEC)
+        self._threads = [
+            threading.Thread(target=self._accept, args=door, name="acceptor-tls" if door[1] else "acceptor")
+            for door in entrance.doors
+        ]
 
     @property
     def active_associations(self) -> list[NodeAssociation]:
         """Those whose thread runs."""
         with self._lock:
-            self._live = {a: peer for a, peer in self._live.items() if a.is_alive()}
             return list(self._live)
 
+    def forget(self, association: NodeAssociation) -> None:
+        """Its thread ends."""
+        with self._lock:
+            self._live.pop(association, None)
+
     def start(self) -> None:
-        for listener, context in self._listeners:
-            name = "acceptor-tls" if context else "acceptor"
-            threading.Thread(target=self._accept, args=(listener, context), name=name, daemon=True).start()
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
 
     def close(self, grace_seconds: float = 3) -> None:
         """Accept no more, let running messages end for a moment, then abort what is left."""
-        self._closing = True
-        for listener, _ in self._listeners:
-            listener.shutdown(socket.SHUT_RDWR)
+        os.close(self._closing_write)
+        for thread in self._threads:
+            thread.join()
+        for listener, _ in self._entrance.doors:
             listener.close()
         deadline = time.monotonic() + grace_seconds
         while time.monotonic() < deadline and any(a.store.receiving for a in self.active_associations):
@@ -92,66 +124,71 @@ class Acceptor:
             association.abort(block=False)
         while time.monotonic() < deadline + 1 and self.active_associations:
             time.sleep(0.02)
+        os.close(self._closing_read)
 
     def shutdown_request(self, request: socket.socket) -> None:
         """What pynetdicom asks of its server when an association is over."""
         request.close()
 
-    def count(self, association: NodeAssociation, device: RegisteredDevice) -> Refusal | None:
-        """Note whose an association is; or why its device or facility may have no more of them."""
-        with self._lock:
-            others = [
-                a.device for a in self._live if a.device is not None and a is not association and a.is_open
-            ]
-            refusal = over_limit(device, others, self.settings.associations_per_facility_max)
-            if refusal is None:
-                association.device = device
-            return refusal
-
     def _accept(self, listener: socket.socket, context: ssl.SSLContext | None) -> None:
-        while not self._closing:
+        while True:
+            watched: list[socket.socket | int] = [listener, self._closing_read]
+            ready, _, _ = select.select(watched, [], [])
+            if self._closing_read in ready:
+                return
+            if self._entrance.census.busier(self._process, self._entrance.processes):
+                time.sleep(YIELD_SECONDS)
             try:
                 connection, address = listener.accept()
-            except OSError as error:
-                if not self._closing:  # no more files may be opened, say: those who wait are served later
-                    log.error("accept_failed", reason=error.strerror)
-                    time.sleep(ACCEPT_RETRY_SECONDS)
+            except BlockingIOError:  # another process took it
                 continue
-            peer = str(address[0])
-            if reason := self._too_many(peer):
-                log.warning("connection_refused", peer=peer, reason=reason)
-                _reset(connection)
+            except OSError as error:  # no more files may be opened, say: those who wait are served later
+                log.error("accept_failed", reason=error.strerror)
+                time.sleep(ACCEPT_RETRY_SECONDS)
                 continue
+            self._welcome(connection, address, context)
+
+    def _welcome(self, connection: socket.socket, address: Any, context: ssl.SSLContext | None) -> None:
+        peer = str(address[0])
+        try:
+            place = self._place(peer)
+        except Crowded as reason:
+            log.warning("connection_refused", peer=peer, reason=str(reason))
+            _reset(connection)
+            return
+        try:
+            self._start(connection, address, context, place)
+        except Exception as error:  # one that is gone again, no more threads: the others are served
+            log.error("connection_lost", peer=peer, exc_info=error)
+            place.leave()
+            connection.close()
+
+    def _place(self, peer: str) -> Place:
+        """Room for one more, made where there is none by ending those that only wait; else Crowded."""
+        while True:
             try:
-                self._start(connection, address, context)
-            except Exception as error:  # one that is gone again, no more threads: the others are served
-                log.error("connection_lost", peer=peer, exc_info=error)
-                connection.close()
+                return self._entrance.census.enter(self._process, peer)
+            except Crowded as full:
+                if not self._end_one_that_waits(peer if full.of_peer else None):
+                    raise
 
-    def _too_many(self, peer: str) -> str:
-        """Why there is no room for one more; "" if there is, or if one that only waits was ended to make it."""
-        alive = Counter(self._live[a] for a in self.active_associations)
-        if alive[peer] >= self.settings.associations_per_peer_max:
-            reason = f"{self.settings.associations_per_peer_max} associations of this address are open"
-            return "" if self._end_one_that_waits({peer}) else reason
-        if alive.total() >= self.settings.associations_max:
-            reason = f"{self.settings.associations_max} associations are open"
-            return "" if self._end_one_that_waits(set(alive)) else reason
-        return ""
-
-    def _end_one_that_waits(self, peers: set[str]) -> bool:
-        """End the oldest connection from these addresses that asked for no association yet, so that silent ones
-        lock nobody out."""
+    def _end_one_that_waits(self, peer: str | None) -> bool:
+        """End the oldest connection, of this address or of any, that asked for no association yet, so that silent ones
+        lock nobody out. Those of the other processes are not in reach; they are about as many."""
         with self._lock:
-            waiting = next((a for a, p in self._live.items() if p in peers and not a.admitted), None)
+            waiting = next((a for a, p in self._live.items() if not a.admitted and peer in (p, None)), None)
             if waiting is None:
                 return False
-            peer = self._live.pop(waiting)
-        log.warning("connection_ended", peer=peer, reason="it asked for no association, others do")
+            from_peer = self._live.pop(waiting)
+        log.warning("connection_ended", peer=from_peer, reason="it asked for no association, others do")
+        waiting.place.leave()
         waiting.dul.hang_up()
         return True
 
-    def _start(self, connection: socket.socket, address: Any, context: ssl.SSLContext | None) -> None:
+    def _start(
+        self, connection: socket.socket, address: Any, context: ssl.SSLContext | None, place: Place
+    ) -> None:
+        connection.setblocking(True)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         idle = struct.pack("ll", self.settings.association_idle_seconds, 0)
@@ -160,7 +197,7 @@ class Acceptor:
         if context is not None:
             connection = tls.TlsConnection.wrap(connection, context)
         set_patience(connection, ACSE_SECONDS_MAX)
-        association = NodeAssociation(self, peer)
+        association = NodeAssociation(self, peer, place)
         association.set_socket(AssociationSocket(association, client_socket=connection))
         association.acceptor.maximum_length = self.settings.pdu_bytes_max
         association.acceptor.ae_title = self.settings.ae_title
@@ -170,7 +207,11 @@ class Acceptor:
         association.requestor.address_info = AddressInformation.from_tuple(address)
         with self._lock:
             self._live[association] = peer
-        association.start()
+        try:
+            association.start()
+        except RuntimeError:  # no more threads
+            self.forget(association)
+            raise
 
 
 def _reset(connection: socket.socket) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,18 +36,14 @@ def too_many(reason: str) -> Refusal:
     return Refusal(TRANSIENT, PRESENTATION, LOCAL_LIMIT, reason)
 
 
-def over_limit(
-    device: RegisteredDevice, others: Iterable[RegisteredDevice], facility_max: int
-) -> Refusal | None:
-    """Whether there is no room for one more association of a device, beside the `others` that are open.
+def over_limit(device: RegisteredDevice, *, mine: int, shared: int, facility_max: int) -> Refusal | None:
+    """Whether there is no room for one more association of a device, which has `mine` open, and its facility `shared`,
+    emergency devices not counted.
 
     An emergency device is not held up by what its facility does otherwise, and takes nothing of its share.
     """
-    others = list(others)
-    mine = sum(d.ae_title == device.ae_title and d.address == device.address for d in others)
     if device.associations_max is not None and mine >= device.associations_max:
         return too_many(f"the device has {mine} associations open, and may have {device.associations_max}")
-    shared = sum(d.facility == device.facility and not d.emergency for d in others)
     if shared >= facility_max and not device.emergency:
         return too_many(
             f"the facility has {shared} associations open: TONGYING_ASSOCIATIONS_PER_FACILITY_MAX"
@@ -71,4 +66,4 @@ def admit(association: NodeAssociation, calling: str, called: str) -> Registered
     if isinstance(user, Refusal):
         return user
     association.user = user
-    return association.count_as(verdict.device) or verdict.device
+    return association.place.admit(verdict.device) or verdict.device

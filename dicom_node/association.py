@@ -14,6 +14,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from dicom_node import commands, contexts, roles
 from dicom_node.admission import CONGESTION, PRESENTATION, TRANSIENT, Refusal, admit
+from dicom_node.census import Place
 from dicom_node.commands import Message
 from dicom_node.gate import Gate
 from dicom_node.identity import Users
@@ -25,7 +26,6 @@ from dicom_node.upper_layer import NodeUpperLayer
 from pacs.access import Principal, Role
 from pacs.logs import get
 from pacs.settings import Settings
-from storage.devices import RegisteredDevice
 from storage.records import Origin
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class _Inbox(DIMSEServiceProvider):
 class NodeAssociation(Association):
     """The acceptor's side of one association."""
 
-    def __init__(self, acceptor: Acceptor, peer: str) -> None:
+    def __init__(self, acceptor: Acceptor, peer: str, place: Place) -> None:
         self.wake = threading.Event()
         self.settings: Settings = acceptor.settings
         self.peer = peer
+        self.place = place  # in the census of open connections
         self.admitted = False  # the gate has let it in
         self.certificate = ""  # SHA-256 of the one that the peer showed
-        self.device: RegisteredDevice | None = None  # who calls, once the gate has let it in
         self._acceptor = acceptor
         self.archive = acceptor.archive
         self.principal: Principal | None = None  # who calls, once the gate has let it in
@@ -99,6 +99,16 @@ class NodeAssociation(Association):
         self.bind(evt.EVT_REQUESTED, self._admit)
         self.bind(evt.EVT_SOP_EXTENDED, self._agree)
         self.name = f"AcceptorThread@{peer}"
+
+    def kill(self) -> None:
+        self.place.release()
+        super().kill()
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._acceptor.forget(self)
 
     def run_reactor(self) -> None:
         connection = self.dul.socket.socket if self.dul.socket is not None else None
@@ -243,12 +253,3 @@ class NodeAssociation(Association):
     @property
     def gate(self) -> Gate:
         return self._acceptor.gate
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it counts against limits: its thread may live on for a moment after its last word."""
-        return self.is_alive() and not (self.is_released or self.is_aborted or self.is_rejected)
-
-    def count_as(self, device: RegisteredDevice) -> Refusal | None:
-        """Count this association as one of a device; or why there is no room for it."""
-        return self._acceptor.count(self, device)

@@ -21,6 +21,7 @@ COMMAND_BYTES_MAX = 64 * 1024
 UNLIMITED_PDU_BYTES = 128 * 1024  # of those that we send where the peer names no limit
 
 _ELEMENT = struct.Struct("<HHI")
+_STORE_OUTCOME = struct.Struct("<" + 4 * "HHIH")
 
 
 class Status(IntEnum):
@@ -150,14 +151,19 @@ def _number(found: dict[int, bytes], element: int) -> int:
 
 
 def store_response(request: StoreRequest, status: int, comment: str = "") -> bytes:
-    """An encoded C-STORE-RSP command set."""
-    fields: Fields = {
-        0x0002: request.sop_class,
-        0x0100: C_STORE_RSP,
-        0x0120: request.message_id,
-        0x1000: request.sop_instance,
-    }
-    return encode(fields | _outcome(status, comment))
+    """An encoded C-STORE-RSP command set. Written out, as it is made for each image."""
+    body = (
+        _element(0x0002, request.sop_class)
+        + _STORE_OUTCOME.pack(
+            *(0, 0x0100, 2, C_STORE_RSP),
+            *(0, 0x0120, 2, request.message_id),
+            *(0, 0x0800, 2, NO_DATA_SET),
+            *(0, 0x0900, 2, status),
+        )
+        + (_element(0x0902, _value(comment[:COMMENT_CHARACTERS_MAX])) if comment else b"")
+        + _element(0x1000, request.sop_instance)
+    )
+    return _element(0x0000, struct.pack("<I", len(body))) + body
 
 
 def response(request: Message, status: int, *, comment: str = "", data_set: bool = False,
@@ -226,11 +232,11 @@ _UIDS = frozenset({0x0002, 0x0003, 0x1000, 0x1001})  # padded with NUL; other te
 def encode(values: Mapping[int, int | str | bytes]) -> bytes:
     """A command set of these elements of group 0000, led by its group length. Whole numbers are US; bytes are as they
     came, the rest is text."""
-    body = b"".join(_element(number, _value(number, value)) for number, value in sorted(values.items()))
+    body = b"".join(_element(number, _value(value)) for number, value in sorted(values.items()))
     return _element(0x0000, struct.pack("<I", len(body))) + body
 
 
-def _value(number: int, value: int | str | bytes) -> bytes:
+def _value(value: int | str | bytes) -> bytes:
     if isinstance(value, int):
         return struct.pack("<H", value)
     return value.encode("ascii", "replace") if isinstance(value, str) else value

@@ -95,7 +95,7 @@ class Gate:
 
     def _keep_copy(self) -> None:
         """Replace the copy on the disk; where that fails (disk full) the next refresh tries again."""
-        beside = self._copy.with_suffix(".new")
+        beside = self._copy.with_suffix(f".{os.getpid()}.new")  # the node's processes share the copy
         try:
             with beside.open("w", encoding="utf-8") as file:
                 json.dump([d.to_json() for d in self._devices], file)
@@ -104,6 +104,7 @@ class Gate:
             beside.rename(self._copy)
         except OSError as error:
             log.warning("devices_not_kept", reason=error.strerror)
+            beside.unlink(missing_ok=True)
         else:
             self._kept = True
 

@@ -1,8 +1,8 @@
-"""The DICOM node: gate, acceptor, spool and shipper, put together."""
+"""The DICOM node: gate, acceptor, spool and shipper, put together; one of each for each of its processes."""
 
 from __future__ import annotations
 
-from dicom_node.acceptor import Acceptor
+from dicom_node.acceptor import Acceptor, Entrance
 from dicom_node.gate import Gate
 from pacs.logs import get
 from pacs.settings import Settings
@@ -15,15 +15,15 @@ log = get("node")
 
 
 class Node:
-    """One process's node. Raises OSError if its port is taken or its spool has an owner."""
+    """One process's node, by its number among them (1, 2, …)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, entrance: Entrance, process: int = 1) -> None:
         self.settings = settings
         self.archive = Archive.open(settings)
         self.shipper = Shipper(self.archive, CeleryHints(settings))
-        self.spool = Spool(settings.spool / settings.node_name, settings, self.shipper.submit)
+        self.spool = Spool.unowned(settings, self.shipper.submit)
         self.gate = Gate(self.archive)
-        self.acceptor = Acceptor(self.archive, self.gate, self.spool)
+        self.acceptor = Acceptor(self.archive, self.gate, self.spool, entrance, process)
 
     def start(self) -> None:
         """Recover the spool, then serve."""

@@ -20,8 +20,9 @@ from storage import edges, presence
 from storage.archive import Archive
 from storage.edges import Edge, Progress
 from storage.importing import take_in
+from storage.reception import Reception
 from storage.records import Origin
-from storage.spool import Reception, Spool
+from storage.spool import Spool
 
 log = get("orthanc")
 PAGE = 200  # changes, or instances of a full comparison, from one saving of the place to the next
@@ -237,6 +238,6 @@ class Follower:
         """One for each thread."""
         found: Reception | None = getattr(self._own, "reception", None)
         if found is None:
-            found = self._own.reception = self._spool.reception()
+            found = self._own.reception = Reception(self._spool)
             self._receptions.append(found)
         return found

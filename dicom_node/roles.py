@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from pynetdicom.acse import ACSE
-from pynetdicom.association import Association
 
 from dicom_node.contexts import is_storage
 from dicom_node.services import SERVICES
+
+if TYPE_CHECKING:
+    from dicom_node.association import NodeAssociation
 
 STORE, RETRIEVE = "store", "retrieve"
 USER_REJECTION = 1  # result of a presentation context, PS3.8 table 9-18
@@ -35,8 +38,9 @@ class NodeAcse(ACSE):
     """pynetdicom's ACSE, which says "user rejection" for the contexts that the device's roles do not allow: their
     abstract syntax is supported, but not for this caller."""
 
-    def __init__(self, association: Association) -> None:
+    def __init__(self, association: NodeAssociation) -> None:
         super().__init__(association)
+        self._place = association.place
         self.denied: frozenset[str] = frozenset()
 
     def send_accept(self) -> None:
@@ -44,3 +48,8 @@ class NodeAcse(ACSE):
             if context.abstract_syntax in self.denied:
                 context.result = USER_REJECTION
         super().send_accept()
+
+    def send_release(self, is_response: bool = False) -> None:
+        if is_response:  # before the peer knows: it may call again at once
+            self._place.release()
+        super().send_release(is_response)

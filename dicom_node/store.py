@@ -8,8 +8,9 @@ from dicom_node.contexts import is_storage
 from pacs.encoded import EncodedError
 from pacs.errors import OutOfResources, TooLarge
 from pacs.logs import get
+from storage.reception import Reception
 from storage.records import Origin
-from storage.spool import Reception, Spool
+from storage.spool import Spool
 
 log = get("store")
 HIGH = 1  # priority of a C-STORE-RQ (PS3.7 9.3.1.1)
@@ -19,7 +20,7 @@ class StoreScp:
     """One association's C-STORE requests, one after the other (no asynchronous operations are negotiated)."""
 
     def __init__(self, spool: Spool) -> None:
-        self._reception: Reception = spool.reception()
+        self._reception: Reception = Reception(spool)
         self._origin: Origin | None = None
         self._allowed, self._emergency = True, False
         self._request: StoreRequest | None = None

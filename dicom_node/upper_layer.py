@@ -35,6 +35,7 @@ ASSOCIATE_PDU_BYTES_MAX = 1024 * 1024  # 128 contexts with many syntaxes are 100
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # of any message that is not a C-STORE
 WAIT_SECONDS = 0.5  # how long a quiet thread sleeps before it looks at its timers
 LAST, COMMAND = 0x02, 0x01  # PDV message control header, PS3.8 E.2
+_PDU, _PDV = struct.Struct(">BxI"), struct.Struct(">IBB")
 ESTABLISHED, AWAITING_CLOSE = "Sta6", "Sta13"
 LAST_WORD_SECONDS, LAST_WORD_BYTES_MAX = 1.0, 4 * 1024 * 1024  # given to a peer that must close
 
@@ -68,6 +69,7 @@ class NodeUpperLayer(DULServiceProvider):
         self.state_machine = WakingStateMachine(self, association.wake)
         self.artim_timer = Timer(association.acse_timeout)
         self._idle_timer = Timer(association.settings.association_idle_seconds)
+        self._head = memoryview(bytearray(6))  # of a PDU, then of a PDV
         self._command = bytearray()
         self._context_id = 0
         self._message: dict[int, bytes] | None = (
@@ -95,6 +97,7 @@ class NodeUpperLayer(DULServiceProvider):
     def over(self) -> None:
         """The connection has ended, or never came to be one."""
         self._node.store.close()
+        self._node.place.leave()
         self._node.hung_up()
         # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
         # the ARTIM timer ends, and fifty port scans lock an address out.
@@ -163,21 +166,27 @@ class NodeUpperLayer(DULServiceProvider):
         return peer in ready
 
     def _read_pdu_data(self) -> None:
-        """Read one PDU: P-DATA of a C-STORE here, all else into pynetdicom's decoder."""
+        """Read one PDU, or as many as a C-STORE has: P-DATA here, all else into pynetdicom's decoder."""
         peer = self._peer_socket()
         if peer is None:
             return
         try:
-            kind, length = struct.unpack(">BxI", _receive(peer, 6))
-            if kind == P_DATA_TF and self.state_machine.current_state == ESTABLISHED:
-                self._p_data(peer, length)
-            else:
-                self._other_pdu(peer, kind, length)
+            self._read_pdu(peer)
+            while self._node.store.receiving and self.event_queue.empty():  # the rest of it is on its way
+                self._read_pdu(peer)
         except ConnectionLost:
             self.event_queue.put("Evt17")
         except ProtocolError as error:
             log.warning("association_aborted", reason=str(error), peer=self._node.peer)
             self.event_queue.put("Evt19")
+
+    def _read_pdu(self, peer: socket.socket) -> None:
+        _receive_into(peer, self._head)
+        kind, length = _PDU.unpack(self._head)
+        if kind == P_DATA_TF and self.state_machine.current_state == ESTABLISHED:
+            self._p_data(peer, length)
+        else:
+            self._other_pdu(peer, kind, length)
 
     def _other_pdu(self, peer: socket.socket, kind: int, length: int) -> None:
         if not 1 <= kind <= 7:
@@ -203,7 +212,8 @@ class NodeUpperLayer(DULServiceProvider):
         while left > 0:
             if left < 6:
                 raise ProtocolError("a PDV is cut short")
-            size, context_id, control = struct.unpack(">IBB", _receive(peer, 6))
+            _receive_into(peer, self._head)
+            size, context_id, control = _PDV.unpack(self._head)
             if size < 2 or size + 4 > left:
                 raise ProtocolError("a PDV is longer than its PDU")
             left -= size + 4

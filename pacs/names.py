@@ -6,8 +6,6 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from pypinyin import Style, lazy_pinyin
-
 PREFIX_CHARACTERS_MAX = 10  # a word of a name is found by its first letters up to this many
 TOKENS_MAX = 400  # of one name
 _WORD = re.compile(r"[^\W_]+")
@@ -78,6 +76,11 @@ def _add_han(run: str, tokens: dict[str, None]) -> None:
     for start in range(len(run)):
         for end in range(start + 1, min(len(run), start + PREFIX_CHARACTERS_MAX) + 1):
             tokens[run[start:end]] = None
+    from pypinyin import (  # here: its phrases take 60 MB, which who writes no names is spared
+        Style,
+        lazy_pinyin,
+    )
+
     syllables = [fold(s) for s in lazy_pinyin(run, style=Style.NORMAL, errors="ignore")]
     for syllable in syllables:
         _add_prefixes(syllable, tokens)

@@ -14,6 +14,7 @@ from pathlib import Path
 from pacs.errors import SettingError
 
 MIB = 1024 * 1024
+NODE_PROCESSES_MAX = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Settings:
     )
     ae_title: str = "TONGYING"
     node_name: str = "node-0"
+    node_processes: int = 0  # of the DICOM node, behind one port; 0: one for each core
     hl7_host: str = "0.0.0.0"  # noqa: S104  as above
     hl7_port: int = 0  # orders over MLLP; 0: none are taken
 
@@ -65,13 +67,17 @@ class Settings:
 
     pdu_bytes_max: int = 256 * 1024
     association_idle_seconds: int = 60
-    associations_max: int = 200
+    associations_max: int = 200  # of a node, all its processes together
     associations_per_peer_max: int = 50
-    associations_per_facility_max: int = 100  # of this process, emergency devices not counted
+    associations_per_facility_max: int = 100  # emergency devices not counted
 
     @property
     def spool(self) -> Path:
         return self.data / "spool"
+
+    @property
+    def node_process_count(self) -> int:
+        return self.node_processes or len(os.sched_getaffinity(0))
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""
@@ -129,6 +135,8 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
+    if not 0 <= settings.node_processes <= NODE_PROCESSES_MAX:
+        raise SettingError(f"TONGYING_NODE_PROCESSES must be from 0 to {NODE_PROCESSES_MAX}")
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-
-from pydicom._uid_dict import UID_dictionary
+from functools import cache
 
 from pacs.errors import InvalidUID
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
-_SYNTAXES = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
 UID_LENGTH_MAX = 128  # 64 by PS3.5 9.1, but there are modalities that write a few more
 
 
@@ -26,14 +24,23 @@ def clean_uid(text: str) -> str:
     return uid
 
 
+@cache
+def _standard() -> tuple[dict[str, str], frozenset[str]]:
+    """UIDs of the transfer syntaxes of PS3.6 A by their keywords, and all other UIDs there."""
+    from pydicom._uid_dict import UID_dictionary  # here: with it comes all of pydicom
+
+    syntaxes = {entry[4]: uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
+    return syntaxes, frozenset(UID_dictionary).difference(syntaxes.values())
+
+
 def transfer_syntax_uid(text: str) -> str:
     """The UID of a transfer syntax named by its UID or by its keyword in PS3.6 A, as "JPEG2000Lossless"; private ones
     by UID only. Raises InvalidUID."""
     name = text.strip()
-    if name in _SYNTAXES:
-        return _SYNTAXES[name]
-    known = UID_dictionary.get(name)
-    if not _UID.match(name) or len(name) > UID_LENGTH_MAX or (known and known[1] != "Transfer Syntax"):
+    syntaxes, others = _standard()
+    if name in syntaxes:
+        return syntaxes[name]
+    if not _UID.match(name) or len(name) > UID_LENGTH_MAX or name in others:
         raise InvalidUID(f"{name[:64]!r} is neither the UID nor the keyword of a transfer syntax (PS3.6 A)")
     return name
 

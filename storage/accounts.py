@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets as random
 from dataclasses import dataclass
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,7 +19,6 @@ from storage.index.tables import facilities, secrets, users
 PASSWORD_CHARACTERS_MIN = 8
 PASSWORD_CHARACTERS_MAX = 256  # hashing is slow by design: no megabytes of password
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash("nobody has this password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,12 @@ def _hash(password: str) -> str:
     return _hasher.hash(password)
 
 
+@cache
+def _nobody() -> str:
+    """A hash to compare with where there is no user. Made at the first sign-in, as hashing takes 64 MB."""
+    return _hasher.hash("nobody has this password")
+
+
 def sign_in(archive: Archive, name: str, password: str) -> User | None:
     """The user, or None; as slow for a name that nobody has as for a wrong password."""
     name = name.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL takes none, and nobody has it
@@ -83,7 +89,7 @@ def sign_in(archive: Archive, name: str, password: str) -> User | None:
             select(users.c.password_hash).where(users.c.name == name, users.c.active)
         ).one_or_none()
     try:
-        _hasher.verify(row[0] if row else _NOBODY, password[:PASSWORD_CHARACTERS_MAX])
+        _hasher.verify(row[0] if row else _nobody(), password[:PASSWORD_CHARACTERS_MAX])
     except (VerificationError, InvalidHashError):
         return None
     return find_user(archive, name) if row else None

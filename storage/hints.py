@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Protocol
-
-from celery import Celery
-from kombu.transport import TRANSPORT_ALIASES
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pacs.logs import get
 from pacs.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 log = get("hints")
 
@@ -20,7 +20,6 @@ QUEUES = ("urgent", "index", "derive")  # which a worker serves, by turns
 INDEX_EXPIRES_SECONDS = 30  # the sweep has hinted again by then: else hints pile up behind a backlog
 EMBEDDED_POLL_SECONDS = 0.05
 AWAY_FACTOR = 2  # a broker that took no hint is left alone twice as long as it held us up
-TRANSPORT_ALIASES["tongying-files"] = "storage.filebroker:Transport"
 
 
 class Hints(Protocol):
@@ -60,6 +59,10 @@ class CeleryHints:
 
 def celery_app(settings: Settings) -> Celery:
     """The Celery application: JSON messages with ids, late acknowledgement, no results."""
+    from celery import Celery  # here: the command line has no need of it, and need not wait for it
+    from kombu.transport import TRANSPORT_ALIASES
+
+    TRANSPORT_ALIASES["tongying-files"] = "storage.filebroker:Transport"
     app = Celery("tongying", set_as_current=False)
     broker, options = _broker(settings)
     app.conf.update(

@@ -17,9 +17,10 @@ from storage.archive import Archive
 from storage.contents import sop_of
 from storage.hints import CeleryHints
 from storage.packnames import new_pack_id
+from storage.reception import Reception
 from storage.records import Origin
 from storage.shipping import Shipper
-from storage.spool import Reception, Spool
+from storage.spool import Spool
 
 HEAD_BYTES = 64 * 1024  # enough for a preamble and a file meta group
 CHUNK_BYTES = 1024 * 1024
@@ -100,7 +101,7 @@ class Importer:
         self._spool = Spool(settings.spool / f"import-{new_pack_id().hex}", settings, self._shipper.submit)
         self._journal = _Journal(journal)
         self._open = _Opener()
-        self._reception: Reception = self._spool.reception()
+        self._reception: Reception = Reception(self._spool)
         self.result = Imported()
 
     def __enter__(self) -> Importer:

@@ -7,14 +7,17 @@ may wait for durability at once: one of them syncs for all (group commit).
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pacs.errors import OutOfResources
 
+SYNC_FILE_RANGE_WRITE = 2
 Buffers = Sequence[bytes | bytearray | memoryview]
 
 
@@ -54,6 +57,9 @@ class Segment:
         self._syncing = False
         self._failed = False
         self._sealed = False
+        self._ahead: Ahead | None = None
+        self._shared = False  # a place was taken by another one's record
+        self._tail = False  # there may be bytes behind the last record
         self.written = 0  # bytes appended
         self.durable = 0  # bytes known to be on the disk
         self.opened = self.touched = time.monotonic()
@@ -66,15 +72,58 @@ class Segment:
         with self._cond:
             if self._sealed or self._failed:
                 return None
-            try:
-                end = self.written + write_all(self._file, buffers, self.written)
-            except OSError as error:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(self._file, self.written)
-                raise OutOfResources(f"spool write: {error.strerror}") from error
-            self.written = end
-            self.touched = time.monotonic()
-            return end
+            if self._ahead is not None:
+                self._ahead, self._shared = None, True
+            end = self.written + self._write(buffers, self.written)
+            return self._appended(end)
+
+    def ahead(self, frame_bytes: int) -> Ahead | None:
+        """The place of the next record, whose frame has this size; None if there is none, or somebody has it. Where two
+        are at work on a segment they would only take it from each other: then nobody gets it any more."""
+        with self._cond:
+            if self._sealed or self._failed or self._shared or self._ahead is not None:
+                return None
+            self._ahead = Ahead(self, self.written, frame_bytes)
+            self._tail = True
+            return self._ahead
+
+    def write_ahead(self, ahead: Ahead, data: bytes | memoryview) -> bool:
+        """Write the next bytes of a record's body, and let the disk begin; False if its place was taken."""
+        with self._cond:
+            if self._ahead is not ahead:
+                return False
+            self._write([data], ahead.end)
+            begin_writeback(self._file, ahead.end, len(data))
+            ahead.end += len(data)
+            return True
+
+    def append_ahead(self, ahead: Ahead, frame: bytes) -> int | None:
+        """The body was written ahead as a whole: append its record, as `append` does; None if its place was taken."""
+        with self._cond:
+            if self._ahead is not ahead:
+                return None
+            self._ahead = None
+            self._write([frame], ahead.start)
+            return self._appended(ahead.end)
+
+    def leave_ahead(self, ahead: Ahead) -> None:
+        with self._cond:
+            if self._ahead is ahead:
+                self._ahead = None
+
+    def _appended(self, end: int) -> int:
+        self.written = end
+        self.touched = time.monotonic()
+        return end
+
+    def _write(self, buffers: Buffers, offset: int) -> int:
+        try:
+            return write_all(self._file, buffers, offset)
+        except OSError as error:
+            self._ahead = None
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.written)
+            raise OutOfResources(f"spool write: {error.strerror}") from error
 
     def wait_durable(self, end: int) -> None:
         """Return when all bytes up to `end` are on the disk; raises OutOfResources if they never will be."""
@@ -120,17 +169,60 @@ class Segment:
     def seal(self) -> int:
         """Close it for appends; returns the bytes that are durable, to which it is then cut."""
         with self._cond:
-            self._sealed = True
+            self._sealed, self._ahead = True, None
             end = self.written
         with contextlib.suppress(OutOfResources):
             self.wait_durable(end)
-        if self.durable < self.written:
+        if self.durable < self.written or self._tail:
             # Where that fails too the tail stays: it was never acknowledged, and whole records in it do no harm.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.durable)
         with contextlib.suppress(OSError):
             os.close(self._file)
         return self.durable
+
+
+class Ahead:
+    """A record whose body is written behind the end of a segment as it arrives, so that the disk is at work meanwhile.
+
+    Whoever appends something else takes the place: then the record is appended as any other. The bytes are no record
+    until `append_ahead` puts the frame before them, and a crash before that leaves a torn tail.
+    """
+
+    def __init__(self, segment: Segment, start: int, frame_bytes: int) -> None:
+        self.segment, self.start, self.frame_bytes = segment, start, frame_bytes
+        self.end = start + frame_bytes
+
+    @property
+    def body_bytes(self) -> int:
+        """As far as they are written."""
+        return self.end - self.start - self.frame_bytes
+
+    def write(self, data: bytes | memoryview) -> bool:
+        """The next bytes of the body; False if the place was taken. Raises OutOfResources."""
+        return self.segment.write_ahead(self, data)
+
+    def give_up(self) -> None:
+        """There will be no such record: the place is free."""
+        self.segment.leave_ahead(self)
+
+
+def begin_writeback(file: int, offset: int, length: int) -> None:
+    """Ask the kernel to begin writing a range to the disk; it does not wait, and promises nothing (sync_file_range(2),
+    Linux). Elsewhere nothing happens."""
+    if _sync_file_range is not None:
+        _sync_file_range(file, offset, length, SYNC_FILE_RANGE_WRITE)
+
+
+def _linux_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    if sys.platform != "linux":
+        return None
+    call = ctypes.CDLL(None).sync_file_range
+    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return call
+
+
+_sync_file_range = _linux_sync_file_range()
 
 
 def remove(path: Path) -> None:

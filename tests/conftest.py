@@ -13,6 +13,14 @@ import pytest
 from tests.support.server import Server
 from tests.support.services import s3_kind
 
+SLOWEST_FIRST = ("faults", "integration", "e2e", "conformance", "unit", "house")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each process is given whole modules: the quick ones come last, and fill up what the slow ones leave."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: SLOWEST_FIRST.index(item.path.relative_to(here).parts[0]))
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"S3 server of the tests: {s3_kind()}")

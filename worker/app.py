@@ -1,33 +1,25 @@
-"""The Celery application and its tasks: each calls one verb of storage.
+"""The tasks: each calls one verb of storage.
 
-Run as `celery --app worker.app worker --pool solo -Q urgent,index,derive`, as many as there are cores, and one
-`celery --app worker.app beat`; the settings come from the environment.
+Run as `celery --app worker.app worker --pool solo -Q urgent,index,derive`, as many as there are cores; the settings
+come from the environment.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from functools import cache
-
-from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # not in the stubs
-from celery.signals import setup_logging
 
 from pacs import logs
 from pacs.processes import ends_within
-from pacs.settings import from_environment
 from storage.archive import Archive
 from storage.database import Unavailable
-from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints, celery_app
+from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints
 from storage.indexing import index_next
 from storage.lanes import Turns
 from storage.renditions import derive_series
 from storage.sweeps import sweep
+from worker.clock import app, settings
 
-# It warns of pickled messages when run by root; ours are JSON, and hold nothing but ids.
-warnings.filterwarnings("ignore", category=SecurityWarning)
-settings = from_environment()
-app = celery_app(settings)
 log = logs.get("worker")
 turns = Turns()
 SLICE_SECONDS = 1.0  # of indexing for one hint, then thumbnails have their turn
@@ -44,11 +36,6 @@ def archive() -> Archive:
 @cache
 def hints() -> CeleryHints:
     return CeleryHints(settings)
-
-
-@setup_logging.connect
-def _logs(**_: object) -> None:
-    logs.configure(settings.log_level, process="worker")
 
 
 @app.task(name=INDEX_PACK)

@@ -1,8 +1,9 @@
-"""From a tag to its value representation, from pydicom's transcription of PS3.6 and private dictionaries."""
+"""From a tag to its value representation, from pydicom's transcription of PS3.6 and private dictionaries.
+
+pydicom is imported at the first look-up: it loads numpy and much else, and most commands read no data set.
+"""
 
 from functools import lru_cache
-
-from pydicom.datadict import dictionary_VR, private_dictionary_VR
 
 # PS3.5 7.1.2: these have a 16-bit length in explicit VR; all others, future ones too, have a 32-bit length.
 SHORT_VRS = frozenset(("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN",
@@ -17,6 +18,8 @@ _KNOWN = STANDARD_VRS | AMBIGUOUS_VRS
 @lru_cache(maxsize=16_384)
 def public_vr(tag: int) -> str | None:
     """The VR of a standard attribute, `None` if it has none; may be an ambiguous one such as "US or SS"."""
+    from pydicom.datadict import dictionary_VR
+
     try:
         vr = str(dictionary_VR(tag))
     except KeyError:
@@ -29,6 +32,8 @@ def private_vr(tag: int, creator: str) -> str | None:
     """The VR of a private attribute whose creator is known to pydicom, else `None`."""
     if len(creator) > _CREATOR_CHARS_MAX:
         return None  # and none that the cache should hold
+    from pydicom.datadict import private_dictionary_VR
+
     try:
         vr = str(private_dictionary_VR(tag, creator))
     except (KeyError, ValueError):

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import pack
 
 from pacs.encoded.dictionary import LONG_VRS, public_vr
@@ -16,6 +17,7 @@ IMPLEMENTATION_VERSION_NAME = "TONGYING_0_1"
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
+_PREAMBLE_AND_PREFIX = bytes(_PREAMBLE_BYTES) + _PREFIX
 _META_VALUE_BYTES_MAX = 1 << 10
 _META_BYTES_MAX = 1 << 20
 _TRANSFER_SYNTAX = 0x00020010
@@ -101,18 +103,22 @@ def part10_header(sop_class: str, sop_instance: str, transfer_syntax: str, *, so
     `source_ae`: the sender's AE title, at most 16 characters; "" leaves the element out.
     Raises EncodedError for values that are no UIDs or no AE title (PS3.5 6.2, 9.1).
     """
-    body = b"".join(
-        (
-            b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01",
-            _element(0x0002, b"UI", _uid(sop_class)),
-            _element(0x0003, b"UI", _uid(sop_instance)),
-            _element(0x0010, b"UI", _uid(transfer_syntax)),
-            _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
-            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode()),
-            _element(0x0016, b"AE", _ae_title(source_ae)) if source_ae.strip() else b"",
-        ),
+    before, after = _meta_around(sop_class, transfer_syntax, source_ae)
+    instance = _element(0x0003, b"UI", _uid(sop_instance))
+    length = len(before) + len(instance) + len(after)
+    return _PREAMBLE_AND_PREFIX + _element(0x0000, b"UL", pack("<I", length)) + before + instance + after
+
+
+@lru_cache(maxsize=1024)
+def _meta_around(sop_class: str, transfer_syntax: str, source_ae: str) -> tuple[bytes, bytes]:
+    """The file meta information before and after the SOP Instance UID: a series has it in common."""
+    return (
+        b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01" + _element(0x0002, b"UI", _uid(sop_class)),
+        _element(0x0010, b"UI", _uid(transfer_syntax))
+        + _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID))
+        + _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode())
+        + (_element(0x0016, b"AE", _ae_title(source_ae)) if source_ae.strip() else b""),
     )
-    return bytes(_PREAMBLE_BYTES) + _PREFIX + _element(0x0000, b"UL", pack("<I", len(body))) + body
 
 
 def _element(number: int, code: bytes, value: bytes) -> bytes:

@@ -30,8 +30,9 @@ MANY = [(kind, n) for kind in KINDS for n in range(1, 9) if (kind, n) not in FEW
 
 @pytest.fixture(scope="module")
 def killed(workspace: Path) -> Iterator[Server]:
-    """One server for all crashes, so that each meets what the one before left behind."""
-    running = Server(workspace / "killed").start()
+    """One server for all crashes, so that each meets what the one before left behind. Its node is one process: the one
+    whose system calls are counted."""
+    running = Server(workspace / "killed", extra={"TONGYING_NODE_PROCESSES": "1"}).start()
     try:
         yield running
         whole(running)

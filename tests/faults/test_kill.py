@@ -30,7 +30,7 @@ def victims(server: Server) -> dict[str, list[int]]:
             continue
         if "dicom_node" in command:
             found["node"].append(child.pid)
-        elif "worker.app" in command:
+        elif "worker." in command:
             found["worker"].append(child.pid)
     lines = (server.data / "postgres" / "postmaster.pid").read_text().splitlines()
     found["database"].append(int(lines[0]))

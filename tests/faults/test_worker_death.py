@@ -16,7 +16,7 @@ def behind_the_index(server: Server) -> list[psutil.Process]:
     """The processes that index and derive, and the clock that sweeps."""
     assert server.process is not None
     children = psutil.Process(server.process.pid).children(recursive=True)
-    return [c for c in children if "worker.app" in c.cmdline()]
+    return [c for c in children if {"worker.app", "worker.clock"} & set(c.cmdline())]
 
 
 def test_any_process_of_the_worker_may_die(own_server: Server) -> None:

@@ -22,6 +22,7 @@ from pacs.encoded import read_instance
 from pacs.settings import from_environment
 from storage import describe, indexing, records
 from storage.archive import Archive
+from storage.reception import Reception
 from storage.records import Origin, RecordHeader
 from storage.shipping import ship
 from storage.spool import Spool
@@ -482,7 +483,7 @@ def shipped(archive: Archive, several: list[Made]) -> uuid.UUID:
     """A pack of these that no worker was told of."""
     sealed: list[Path] = []
     spool = Spool(archive.settings.spool / f"test-{uuid.uuid4().hex}", archive.settings, sealed.append)
-    reception = spool.reception()
+    reception = Reception(spool)
     for one in several:
         reception.begin(Origin("LOCAL", "POISON", "TONGYING", "test"), CT, one.instance, EXPLICIT)
         reception.room(len(one.data))[:] = one.data

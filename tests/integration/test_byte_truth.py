@@ -106,7 +106,7 @@ def test_every_file_comes_back(corpus: tuple[Server, list[Sent]]) -> None:
     server, files = corpus
     shown, kept = retrieved(server), conflicting(server)
     assert [f.path for f in files if not came_back(f, shown, kept)] == []
-    checked = server.run("check", check=False)
+    checked = server.command("check", check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

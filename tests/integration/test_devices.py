@@ -25,7 +25,7 @@ def shown(server: Server, ae_title: str) -> list[dict[str, Any]]:
 
 def test_the_command_line_sets_every_field(server: Server) -> None:
     fingerprint = ":".join(["0A"] * 32)
-    server.run(
+    server.command(
         "device", "add", "CLI1", "192.0.2.10", "--description", "CT in 急诊", "--role", "store", "--role", "query",
         "--charset", "GB18030", "--syntax", "JPEG2000Lossless", "--certificate", fingerprint,
         "--associations-max", "4", "--emergency",
@@ -36,7 +36,7 @@ def test_the_command_line_sets_every_field(server: Server) -> None:
         "roles": ["store", "query"], "charset": "GB18030", "syntaxes": ["1.2.840.10008.1.2.4.90"],
         "certificate": "0a" * 32, "associations_max": 4, "emergency": True,
     }  # fmt: skip
-    line = next(x for x in server.run("device", "list").stdout.splitlines() if x.startswith("CLI1"))
+    line = next(x for x in server.command("device", "list").stdout.splitlines() if x.startswith("CLI1"))
     for said in ("192.0.2.10/32", "store query", "GB18030", "0a0a", "associations: 4", "emergency", "急诊"):
         assert said in line
 

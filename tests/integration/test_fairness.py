@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 from tests.support import pdu
 from tests.support.pdu import CT, EXPLICIT, Made, made, peer
 from tests.support.server import Server, eventually
-from tests.support.watch import settled, whole
+from tests.support.watch import knows_device, settled, whole
 
 BACKLOG = 1200  # images, about one in a pack
 SECONDS_MAX = 10  # until the others' studies are found; a second or two where the machine does nothing else
@@ -31,7 +31,7 @@ def server(workspace: Path) -> Iterator[Server]:
         facility = "CROWDED" if title != "OTHER" else "SMALL"
         running.run("facility", "add", facility)
         running.run("device", "add", title, "127.0.0.0/8", "--facility", facility, *options)
-    time.sleep(6)  # the gate reads its registry every five
+    knows_device(running, "STROKE")
     try:
         yield running
         whole(running)

@@ -22,8 +22,8 @@ from tests.support.pdu import (
     Context,
     Peer,
 )
-from tests.support.server import Server, eventually
-from tests.support.watch import settled, sop_uids, whole
+from tests.support.server import Server
+from tests.support.watch import knows_device, settled, sop_uids, whole
 
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
 MWL, MPPS, COMMITMENT = "1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.1.20.1"
@@ -51,6 +51,7 @@ DEVICES: dict[str, tuple[str, ...]] = {
 @pytest.fixture(scope="module")
 def server(workspace: Path) -> Iterator[Server]:
     limits = {
+        "TONGYING_NODE_PROCESSES": "2",  # limits hold for both together
         "TONGYING_ASSOCIATIONS_PER_FACILITY_MAX": str(FACILITY_MAX),
         "TONGYING_ASSOCIATION_IDLE_SECONDS": str(IDLE_SECONDS),
     }
@@ -59,8 +60,7 @@ def server(workspace: Path) -> Iterator[Server]:
         running.run("facility", "add", facility)
     for title, options in DEVICES.items():
         running.run("device", "add", title, "127.0.0.0/8", *options)
-    # The last one registered is known: the registry is read as a whole.
-    eventually(lambda: kind_for(running, "NOTHING") == ASSOCIATE_RJ, 20, "the node knows its devices")
+    knows_device(running, list(DEVICES)[-1])
     yield running
     whole(running)
     running.remove()

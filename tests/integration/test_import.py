@@ -76,7 +76,7 @@ def test_a_folder_of_everything(archive: Server, tmp_path: Path) -> None:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as squeezed:
         squeezed.writestr("IM1", part10(files[10]) + bytes(300_000_000))
 
-    done = archive.run("import", str(tmp_path), check=False)
+    done = archive.command("import", str(tmp_path), check=False)
 
     assert "Traceback" not in done.stderr, done.stderr
     assert "10 stored" in done.stdout, done.stdout + done.stderr
@@ -85,7 +85,7 @@ def test_a_folder_of_everything(archive: Server, tmp_path: Path) -> None:
         assert name in done.stderr.replace("\n", ""), done.stderr
     settled(archive)
     assert sorted(sop_uids(archive, study)) == sorted(one.instance for one in files[:10])
-    again = archive.run("import", str(tmp_path), check=False)
+    again = archive.command("import", str(tmp_path), check=False)
     assert "0 stored, 10 were stored before" in again.stdout
 
 
@@ -94,7 +94,7 @@ def test_a_dicomdir_and_its_folder(archive: Server, tmp_path: Path) -> None:
     source = package_file("DICOMDIR").parent
     shutil.copytree(source, tmp_path / "CD", ignore=shutil.ignore_patterns("*-*", "TINY_ALPHA", "DICOMDIR.*"))
     images = [p for p in (tmp_path / "CD").rglob("*") if p.is_file() and not p.name.startswith("DICOMDIR")]
-    done = archive.run("import", str(tmp_path / "CD"), check=False)
+    done = archive.command("import", str(tmp_path / "CD"), check=False)
     assert "Traceback" not in done.stderr
     stored = int(done.stdout.split(" stored")[0].split()[-1])
     assert 0 < stored <= len(images)
@@ -116,7 +116,7 @@ def test_killed_and_resumed_it_is_complete(archive: Server, tmp_path: Path) -> N
         run.kill()
         run.wait(10)
     killed_at = journal_lines(archive) - begun
-    done = archive.run("import", str(tmp_path / "many"))
+    done = archive.command("import", str(tmp_path / "many"))
     settled(archive)
     eventually(
         lambda: len(sop_uids(archive, study)) == len(files), 30, "all are there, also those of killed imports"
@@ -132,7 +132,7 @@ def journal_lines(archive: Server) -> int:
 
 
 def test_an_unknown_facility_is_one_clear_line(archive: Server, tmp_path: Path) -> None:
-    done = archive.run("import", "--facility", "NOWHERE", str(tmp_path), check=False)
+    done = archive.command("import", "--facility", "NOWHERE", str(tmp_path), check=False)
     assert done.returncode == 1
     assert "NOWHERE" in done.stderr
     assert "Traceback" not in done.stderr

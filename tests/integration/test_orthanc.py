@@ -289,7 +289,7 @@ def test_a_wrong_password_is_one_clear_line(
 
 def test_push_of_a_study(region: Region, exchange: Exchange, hospital: OrthancServer, tmp_path: Path) -> None:
     study = ct_study(tmp_path / "ct", slices=14, name="张^三")
-    region.server.run("import", str(tmp_path / "ct"))
+    region.server.command("import", str(tmp_path / "ct"))
     eventually(lambda: len(sop_uids(region.server, study.uid)) == 14, SECONDS, "it is imported")
     edge = region.register(hospital.edge("H"))
     region.followed()

@@ -17,7 +17,7 @@ def test_a_taken_port_is_one_clear_line(workspace: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         server = Server(workspace / "taken-port", http_port=taken.getsockname()[1])
-        done = server.run("up", check=False)
+        done = server.command("up", check=False)
     assert done.returncode == 1
     message = " ".join(done.stderr.split())
     assert message.startswith(f"tongying: port {server.http_port} on 127.0.0.1 cannot be used")
@@ -27,7 +27,7 @@ def test_a_taken_port_is_one_clear_line(workspace: Path) -> None:
 
 def test_a_wrong_setting_is_one_clear_line(workspace: Path) -> None:
     server = Server(workspace / "wrong-setting", extra={"TONGYING_TOKEN_SECONDS": "soon"})
-    done = server.run("up", check=False)
+    done = server.command("up", check=False)
     assert done.returncode == 1
     assert (
         " ".join(done.stderr.split()) == "tongying: TONGYING_TOKEN_SECONDS must be a whole number, not 'soon'"

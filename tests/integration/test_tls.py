@@ -21,7 +21,7 @@ from tests.support.dicom import NO_WAIT, dataset_sha256, describe, parts_of
 from tests.support.files import package_file
 from tests.support.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, CT, EXPLICIT, Peer, made
 from tests.support.server import TONGYING, Server, eventually, free_port
-from tests.support.watch import back_to, settled, sop_uids, use, whole
+from tests.support.watch import back_to, knows_device, settled, sop_uids, use, whole
 
 ELSEWHERE = "192.0.2.0/24"  # TEST-NET-1: nobody calls from there
 
@@ -61,7 +61,7 @@ def tls(workspace: Path) -> Iterator[Tls]:
     server.run("device", "add", "HERE1", "127.0.0.0/8", *register, known.fingerprint)
     server.run("device", "add", "OWN1", ELSEWHERE, *register, own.fingerprint)
     running = Tls(server, port, ca, known, other, expired, stranger, own)
-    eventually(lambda: echo(running, "OWN1", own).returncode == 0, 20, "the node knows its devices")
+    knows_device(server, "OWN1")
     yield running
     whole(server)
     server.remove()

@@ -24,6 +24,7 @@ from pacs.query import Query
 from storage.archive import Archive
 from storage.incidents import list_incidents
 from storage.indexing import TRIES_MAX, Outcome, index_pack
+from storage.reception import Reception
 from storage.records import Origin
 from storage.renditions import derive_series, read_thumbnail
 from storage.search import Found, search
@@ -68,7 +69,7 @@ def packed(archive: Archive, *bodies: Dataset | bytes, facility: str = "LOCAL") 
     """One pack with these instances, shipped and not indexed."""
     sealed: list[Path] = []
     spool = Spool(archive.settings.spool / uuid.uuid4().hex, archive.settings, sealed.append)
-    reception = spool.reception()
+    reception = Reception(spool)
     for body in bodies:
         uid = body.SOPInstanceUID if isinstance(body, Dataset) else generate_uid()
         data = encoded(body) if isinstance(body, Dataset) else body

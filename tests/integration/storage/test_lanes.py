@@ -13,6 +13,7 @@ from sqlalchemy import text
 from storage.archive import Archive
 from storage.indexing import TRIES_MAX, index_next
 from storage.lanes import Turns, claimed, waiting_packs
+from storage.reception import Reception
 from storage.records import Origin
 from storage.registry import add_facility
 from storage.shipping import ship
@@ -55,7 +56,7 @@ def test_urgency_outlives_a_crash(archive: Archive) -> None:
     sealed: list[Path] = []
     spool = Spool(archive.settings.spool / "node", archive.settings, sealed.append)
     for number, hurry in enumerate((False, True)):
-        reception = spool.reception()
+        reception = Reception(spool)
         data = encoded(instance(number))
         origin = Origin("LOCAL", "CT1", "TONGYING", "127.0.0.1")
         reception.begin(origin, CT, f"1.2.1.1.{number}", EXPLICIT, urgent=hurry)

@@ -54,22 +54,18 @@ def device(title: str = "CT1", **more: Any) -> RegisteredDevice:
 def test_limits_of_a_device_and_of_its_facility() -> None:
     """PS3.8 9.3.4: rejected-transient, service-provider (presentation related), local-limit-exceeded."""
     limited = device(associations_max=2)
-    assert over_limit(limited, [limited], 10) is None
-    refusal = over_limit(limited, [limited, limited], 10)
+    assert over_limit(limited, mine=1, shared=1, facility_max=10) is None
+    refusal = over_limit(limited, mine=2, shared=2, facility_max=10)
     assert refusal is not None
     assert (refusal.result, refusal.source, refusal.diagnostic) == (TRANSIENT, PRESENTATION, LOCAL_LIMIT)
-    others = [device(f"CT{n}") for n in range(2, 5)]
-    assert over_limit(device(), others, 4) is None
-    assert over_limit(device(), others, 3) is not None
-    assert over_limit(device(facility="SOUTH"), others, 3) is None
+    assert over_limit(device(), mine=0, shared=3, facility_max=4) is None
+    assert over_limit(device(), mine=0, shared=3, facility_max=3) is not None
 
 
 def test_an_emergency_device_has_room_beside_a_backfill() -> None:
-    backfill = [device(f"CT{n}") for n in range(2, 12)]
     stroke = device("STROKE", emergency=True, associations_max=1)
-    assert over_limit(stroke, backfill, 10) is None
-    assert over_limit(stroke, [*backfill, stroke], 10) is not None
-    assert over_limit(device(), [stroke], 1) is None
+    assert over_limit(stroke, mine=0, shared=10, facility_max=10) is None
+    assert over_limit(stroke, mine=1, shared=10, facility_max=10) is not None
 
 
 def test_the_preferred_transfer_syntax_of_a_device() -> None:

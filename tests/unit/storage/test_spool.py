@@ -13,9 +13,10 @@ import pytest
 from pacs.errors import OutOfResources
 from pacs.settings import Settings
 from storage import records, segments
+from storage.reception import Reception
 from storage.records import Origin
 from storage.segments import FileReader
-from storage.spool import Reception, Spool, recover
+from storage.spool import Spool, recover
 
 ORIGIN = Origin("LOCAL", "CT1", "TONGYING", "127.0.0.1")
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -49,7 +50,7 @@ def test_what_was_committed_is_there(settings: Settings) -> None:
     sealed: list[Path] = []
     spool = Spool(settings.spool / "node", settings, sealed.append)
     bodies = {f"1.2.{n}": random.Random(n).randbytes(n * 7_000) for n in range(1, 8)}
-    reception = spool.reception()
+    reception = Reception(spool)
     for uid, body in bodies.items():
         store(reception, uid, body)
     spool.close()
@@ -60,7 +61,7 @@ def test_a_large_object_has_a_segment_of_its_own(settings: Settings) -> None:
     sealed: list[Path] = []
     spool = Spool(settings.spool / "node", settings, sealed.append)
     body = random.Random(1).randbytes(1_000_000)
-    store(spool.reception(), "1.2.9", body)
+    store(Reception(spool), "1.2.9", body)
     (path,) = sealed
     assert read_all(path) == {"1.2.9": body}
     spool.close()
@@ -81,7 +82,7 @@ def test_many_threads_share_syncs(settings: Settings, monkeypatch: pytest.Monkey
     spool = Spool(settings.spool / "node", settings, sealed.append)
 
     def sender(number: int) -> None:
-        reception = spool.reception()
+        reception = Reception(spool)
         for each in range(20):
             store(reception, f"1.{number + 1}.{each}", b"x" * 2000)
 
@@ -125,7 +126,7 @@ def test_a_record_inside_an_instance_is_not_believed(settings: Settings) -> None
     forged = records.frame(forged_header, 4, 0x9BE3E0A3) + b"1234"
     sealed: list[Path] = []
     spool = Spool(settings.spool / "node", settings, sealed.append)
-    store(spool.reception(), "1.2.3", b"y" * 500 + forged + b"z" * 500)
+    store(Reception(spool), "1.2.3", b"y" * 500 + forged + b"z" * 500)
     spool.close()
     data = bytearray(sealed[0].read_bytes())
     data[0] ^= 0xFF
@@ -136,7 +137,7 @@ def test_a_record_inside_an_instance_is_not_believed(settings: Settings) -> None
 def test_an_unfinished_large_object_is_forgotten(settings: Settings) -> None:
     sealed: list[Path] = []
     spool = Spool(settings.spool / "node", settings, sealed.append)
-    reception = spool.reception()
+    reception = Reception(spool)
     reception.begin(ORIGIN, CT, "1.2.3", EXPLICIT)
     for _ in range(20):
         reception.room(10_000)[:] = b"x" * 10_000
@@ -149,7 +150,7 @@ def test_an_unfinished_large_object_is_forgotten(settings: Settings) -> None:
 def test_a_failed_sync_acknowledges_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed: list[Path] = []
     spool = Spool(settings.spool / "node", settings, sealed.append)
-    reception = spool.reception()
+    reception = Reception(spool)
     store(reception, "1.2.1", b"a" * 100)
 
     def failing(_file: int) -> None:
@@ -168,7 +169,7 @@ def test_a_failed_sync_acknowledges_nothing(settings: Settings, monkeypatch: pyt
 def test_low_disk_is_refused_early(settings: Settings) -> None:
     spool = Spool(settings.spool / "node", replace(settings, disk_free_bytes_min=2**60), lambda _p: None)
     with pytest.raises(OutOfResources, match="disk low"):
-        spool.reception().begin(ORIGIN, CT, "1.2.3", EXPLICIT)
+        Reception(spool).begin(ORIGIN, CT, "1.2.3", EXPLICIT)
 
 
 def test_a_spool_has_one_owner(settings: Settings) -> None:
@@ -181,7 +182,7 @@ def test_a_spool_has_one_owner(settings: Settings) -> None:
 def crashed(settings: Settings, count: int) -> Path:
     """A segment as a killed node leaves it."""
     spool = Spool(settings.spool / "node", settings, lambda _p: None)
-    reception = spool.reception()
+    reception = Reception(spool)
     for number in range(count):
         store(reception, f"1.2.{number}", bytes([number]) * 6_000)
     (path,) = (settings.spool / "node").glob("*/*.seg")

@@ -1,0 +1,97 @@
+"""The processes of a node: forks behind the same listening sockets, each started again when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from dicom_node.census import Census
+from pacs.logs import get
+from pacs.processes import end_with_parent
+
+log = get("crew")
+LOOK_SECONDS = 0.1
+RESTART_SECONDS = (0.1, 0.5, 1, 2, 5)  # after the first end in a row, the second, …
+STEADY_SECONDS = 30  # a process that ran this long starts its back-off anew
+STOP_SECONDS = 40  # longer than a process takes to ship what it holds
+
+
+class Crew:
+    """Forks `serve(1)`, `serve(2)`, … and watches them. The process that does so must have one thread only, and holds
+    no database connection and no spool: what is made before the fork is shared."""
+
+    def __init__(self, processes: int, serve: Callable[[int], int], census: Census) -> None:
+        self._serve, self._census = serve, census
+        self._numbers: dict[int, int] = {}  # process ID → number
+        self._due = dict.fromkeys(range(1, processes + 1), 0.0)  # number → when it is started
+        self._started: dict[int, float] = {}
+        self._ends = dict.fromkeys(range(1, processes + 1), 0)  # in a row
+
+    def run(self, stop: threading.Event) -> int:
+        """Until `stop` is set and all have ended; 0."""
+        gc.freeze()  # what is there now is shared for good
+        while not stop.is_set():
+            now = time.monotonic()
+            for number in [n for n, when in self._due.items() if when <= now]:
+                self._fork(number)
+            self._reap()
+            stop.wait(LOOK_SECONDS)
+        self._stop_all()
+        return 0
+
+    def _fork(self, number: int) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._be(number, parent)
+        del self._due[number]
+        self._numbers[pid], self._started[number] = number, time.monotonic()
+
+    def _be(self, number: int, parent: int) -> None:
+        """In the fork; never returns."""
+        status = 1
+        try:
+            end_with_parent()
+            if os.getppid() == parent:  # else it went before it could take us along
+                status = self._serve(number)
+        except BaseException as error:
+            log.error("process_failed", number=number, exc_info=error)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self._numbers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            self._ended(self._numbers.pop(pid), os.waitstatus_to_exitcode(status))
+
+    def _ended(self, number: int, status: int) -> None:
+        self._census.strike_off(number)
+        now = time.monotonic()
+        steady = now - self._started[number] > STEADY_SECONDS
+        self._ends[number] = 1 if steady else self._ends[number] + 1
+        self._due[number] = now + RESTART_SECONDS[min(self._ends[number], len(RESTART_SECONDS)) - 1]
+        log.error("process_ended", number=number, status=status)
+
+    def _stop_all(self) -> None:
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._numbers and time.monotonic() < deadline:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            self._numbers.pop(pid, None)
+            time.sleep(0.01)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._numbers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)

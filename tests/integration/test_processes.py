@@ -1,0 +1,108 @@
+"""The node's processes: callers are spread over them, one that is killed costs only its own associations, and they end
+with the process that forked them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.pdu import Peer, associated, made
+from tests.support.server import Server, eventually
+from tests.support.watch import part, settled, sop_uids, whole
+
+PROCESSES = 3
+
+
+@pytest.fixture(scope="module")
+def server(workspace: Path) -> Iterator[Server]:
+    running = Server(workspace / "processes", extra={"TONGYING_NODE_PROCESSES": str(PROCESSES)}).start()
+    yield running
+    whole(running)
+    running.remove()
+
+
+def processes(server: Server) -> list[psutil.Process]:
+    """The forks that serve, as many as there should be, of a node that answers."""
+
+    def forks() -> list[psutil.Process]:
+        found = part(server, "dicom_node").children()
+        return found if len(found) == PROCESSES and answers(server) else []
+
+    found = eventually(forks, 60, "all processes run")
+    assert isinstance(found, list)
+    return found
+
+
+def answers(server: Server) -> bool:
+    try:
+        with associated(server.dicom_port) as caller:
+            return caller.echo() == 0
+    except (OSError, AssertionError):
+        return False
+
+
+def held(process: psutil.Process, port: int) -> int:
+    """Connections of callers."""
+    return sum(
+        c.status == psutil.CONN_ESTABLISHED and c.laddr.port == port for c in process.net_connections("tcp")
+    )
+
+
+@contextlib.contextmanager
+def callers(server: Server, number: int) -> Iterator[list[Peer]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(associated(server.dicom_port)) for _ in range(number)]
+
+
+def test_callers_are_spread(server: Server) -> None:
+    forks = processes(server)
+    with callers(server, 2 * PROCESSES):
+        assert sorted(held(fork, server.dicom_port) for fork in forks) == [2] * PROCESSES
+
+
+def test_one_that_is_killed_costs_its_own_associations_only(server: Server) -> None:
+    """What it acknowledged is there afterwards, and another takes its place."""
+    forks = processes(server)
+    with callers(server, 2 * PROCESSES) as peers:
+        acked = {(one := made()).study: one for _ in peers}
+        for peer, one in zip(peers, acked.values(), strict=True):
+            assert peer.store(one.instance, one.data) == 0
+        os.kill(forks[0].pid, signal.SIGKILL)
+        eventually(
+            lambda: not forks[0].is_running() or forks[0].status() == psutil.STATUS_ZOMBIE, 5, "it is dead"
+        )
+        served = sum(_serves(peer) for peer in peers)
+    assert served == 2 * (PROCESSES - 1)
+    now = processes(server)
+    assert {f.pid for f in now} >= {f.pid for f in forks[1:]}
+    settled(server)
+    assert {study: sop_uids(server, study) for study in acked} == {
+        s: [one.instance] for s, one in acked.items()
+    }
+
+
+def _serves(peer: Peer) -> bool:
+    try:
+        return peer.echo() == 0
+    except (OSError, AssertionError):
+        return False
+
+
+def test_they_end_with_the_one_that_forked_them(server: Server) -> None:
+    """Killed, it can tell nobody; a new node serves at the same port, and what was acknowledged is there."""
+    forks = processes(server)
+    one = made()
+    with associated(server.dicom_port) as caller:
+        assert caller.store(one.instance, one.data) == 0
+    os.kill(part(server, "dicom_node").pid, signal.SIGKILL)
+    psutil.wait_procs(forks, timeout=20)
+    assert not [f for f in forks if f.is_running()]
+    assert {f.pid for f in processes(server)}.isdisjoint(f.pid for f in forks)
+    settled(server)
+    assert sop_uids(server, one.study) == [one.instance]
