@@ -12,11 +12,15 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from isal import isal_zlib
+
 from pacs.encoded import BulkValue, Instance
 from pacs.values import Json, first, floats, integer, text
 from storage.records import Record
 
 Ranges = tuple[tuple[int, int], ...]
+_GZIP = 31  # the window of 15 bits, and 16 for gzip's header, which then holds no time
+_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 KEPT_NOTES = ("charset:", "undecoded:")  # of those that the parser makes
 
 
@@ -101,7 +105,7 @@ def describe(instance: Instance, record: Record, pack: uuid.UUID, sop: tuple[str
 
 def encode(entries: list[Entry]) -> bytes:
     """The object's bytes."""
-    return _zip(json.dumps([_to_json(e) for e in entries], separators=(",", ":")).encode())
+    return _zip(_write([_to_json(e) for e in entries]).encode())
 
 
 def decode(data: bytes, pack: uuid.UUID) -> list[Entry]:
@@ -111,8 +115,20 @@ def decode(data: bytes, pack: uuid.UUID) -> list[Entry]:
 
 def encode_metadata(attributes: list[Json]) -> bytes:
     """A gzipped JSON array, one instance a line: for a series that lies in one pack it is the answer itself."""
-    lines = (json.dumps(a, separators=(",", ":"), ensure_ascii=False) for a in attributes)
+    known: dict[tuple[str, int], str] = {}
+    lines = (f"{{{','.join(_members(a, known))}}}" for a in attributes)
     return _zip(("[\n" + ",\n".join(lines) + "\n]").encode())
+
+
+def _members(attributes: Json, known: dict[tuple[str, int], str]) -> list[str]:
+    """The members of an object as JSON; `known` by identity, since instances share what is equal in them
+    (`pacs.encoded.Recall`)."""
+    return [known.get((key, id(value))) or _member(key, value, known) for key, value in attributes.items()]
+
+
+def _member(key: str, value: Any, known: dict[tuple[str, int], str]) -> str:
+    written = known[key, id(value)] = f'"{key}":{_write(value)}'
+    return written
 
 
 def decode_metadata(data: bytes) -> list[bytes]:
@@ -121,7 +137,7 @@ def decode_metadata(data: bytes) -> list[bytes]:
 
 
 def _zip(data: bytes) -> bytes:
-    return gzip.compress(data, compresslevel=6, mtime=0)
+    return isal_zlib.compress(data, isal_zlib.ISAL_BEST_COMPRESSION, _GZIP)
 
 
 def _to_json(e: Entry) -> Json:

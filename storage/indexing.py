@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
-from pacs.encoded import EncodedError
+from pacs.encoded import EncodedError, Recall
 from pacs.errors import InvalidUID, TooLarge
 from pacs.logs import get
 from pacs.processes import in_a_fork
@@ -32,7 +32,7 @@ from storage.index.writes import PackRow
 from storage.lanes import Turns, claimed, waiting_packs
 from storage.packnames import contents_key, metadata_key
 from storage.parsing import BODY_BYTES_MAX, Batch, Parsed, parse
-from storage.records import Record
+from storage.records import Origin, Record
 from storage.renewal import Before, Lost
 from storage.repairs import DeviceCharsets, device_charsets, note_repairs, printable
 from storage.routing import Arrival, forward
@@ -44,12 +44,30 @@ NOTHING = "nothing to do"
 TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
 RECORD_SECONDS_MAX = 30  # to read one, where it has a process of its own
 RACES_MAX = 5
+RECALLS_MAX = 16
 REFUSED = frozenset({"23", "54"})  # classes of SQLSTATE, beside DataError: integrity, program limits
+
+
+class Recalls:
+    """The last instance of each device, kind and transfer syntax of a pack: the next is likely to be of its series."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[tuple[Origin, str, str], Recall] = {}
+
+    def of(self, record: Record) -> Recall:
+        header = record.header
+        kind = (header.origin, header.sop_class, header.transfer_syntax)
+        if kind not in self._by_kind:
+            if len(self._by_kind) >= RECALLS_MAX:
+                self._by_kind.clear()
+            self._by_kind[kind] = Recall()
+        return self._by_kind[kind]
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a pack: numbers of instances, and the series that changed."""
+    """What came of a pack: numbers of instances, and the series that wait for their first thumbnail. Of one that
+    grew the sweep has a new one made when it is quiet."""
 
     state: str
     shown: int = 0
@@ -138,12 +156,12 @@ def _give_up(connection: Connection, pack: PackRow, reason: str) -> Outcome:
 
 def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
     """At the last try each record is read in a process of its own: those before may have ended with theirs."""
-    batch = Batch()
+    batch, recalls = Batch(), Recalls()
     for record, body in _bodies(archive, pack):
         charset = charsets.of(record.header.origin)
         try:
             if pack.tries < TRIES_MAX:
-                parsed = parse(record, body, pack.id, charset)
+                parsed = parse(record, body, pack.id, charset, recalls.of(record))
             else:
                 parsed = in_a_fork(RECORD_SECONDS_MAX, parse, record, body, pack.id, charset)
             batch.parsed.append(parsed)
@@ -161,9 +179,11 @@ def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
 def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, bytes]]:
     reader = ObjectReader(archive.objects, pack.key)
     facility = pack.key.split("/")[1]
-    for record in records.scan(reader, reader.size, facility=facility, verify=True):
-        fits = record.body_length <= BODY_BYTES_MAX
-        yield record, reader.read_at(record.body_offset, record.body_length) if fits else b""
+    for record, body in records.scan(reader, reader.size, facility=facility):
+        if body is None:
+            fits = record.body_length <= BODY_BYTES_MAX
+            body = reader.read_at(record.body_offset, record.body_length) if fits else b""
+        yield record, body
 
 
 def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Outcome:
@@ -186,13 +206,12 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
             incidents += [_conflict(pack, p) for p in kept if p.entry.conflict]
             shown += [(p.record, p.entry) for p in kept]
             outcome.conflicts += sum(p.entry.conflict for p in kept)
-            outcome.shown += _add(archive, connection, pack, study_pk, series_pk, kept)
+            _add(archive, connection, pack, study_pk, series_pk, kept, outcome)
             before.mend(
                 connection, (patient_pk, study_pk, series_pk), [(p.entry, p.attributes) for p in kept]
             )
-            outcome.series.append(series_pk)
             arrivals.append(_arrival(series_pk, kept))
-    if not writes.insert_instances(connection, sorter.new_rows):
+    if not writes.insert_instances(connection, pack.facility_id, sorter.new_rows):
         raise _Race
     if not pack.again:  # what was here before was sent on before
         forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
@@ -268,7 +287,7 @@ def _rows(connection: Connection, facility_id: int, one: Parsed) -> tuple[int, i
 
 
 def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int, series_pk: int,
-         kept: list[Parsed]) -> int:  # fmt: skip
+         kept: list[Parsed], outcome: Outcome) -> None:  # fmt: skip
     entries = [p.entry for p in kept]
     shown = [e for e in entries if not e.conflict]
     archive.objects.put(contents_key(series_pk, pack.id, pack.edition), contents.encode(entries))
@@ -278,12 +297,17 @@ def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int,
     )
     writes.add_fragment(connection, pack, series_pk, len(shown))
     frames = sum(e.frame_count for e in shown)
-    writes.grow_series(connection, series_pk, shown=len(shown), frames=frames, pixels=frames > 0)
+    pixels = frames > 0
+    if (
+        writes.grow_series(connection, series_pk, shown=len(shown), frames=frames, pixels=pixels)
+        or pack.again
+    ):
+        outcome.series.append(series_pk)
     classes = {e.sop_class for e in shown if is_uid(e.sop_class)}
     writes.grow_study(
         connection, study_pk, shown=len(shown), size=sum(e.length for e in shown), sop_classes=classes
     )
-    return len(shown)
+    outcome.shown += len(shown)
 
 
 class _Sorter:
@@ -295,7 +319,7 @@ class _Sorter:
         self._known = writes.known_instances(connection, pack.facility_id, hashes) if hashes else {}
         self._entries: dict[int, list[Entry]] = {}
         self._mine: dict[str, list[tuple[int, Entry]]] = {}
-        self.new_rows: list[dict[str, Any]] = []
+        self.new_rows: list[writes.InstanceRow] = []
 
     def sort(self, series_pk: int, group: list[Parsed]) -> list[Parsed]:
         """Those to keep; the conflicting ones are marked. Rows for the new ones gather in `new_rows`."""
@@ -310,7 +334,7 @@ class _Sorter:
             else:
                 taken = {rank for rank, _ in self._known.get(uid_hash(uid), ())}
                 rank = next(n for n in itertools.count() if n not in taken)
-                self.new_rows.append(writes.instance_row(self._facility, series_pk, uid, rank))
+                self.new_rows.append(writes.instance_row(series_pk, uid, rank))
             self._mine.setdefault(uid, []).append((series_pk, p.entry))
             kept.append(p)
         return kept

@@ -18,7 +18,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Connection, and_, column, func, not_, or_, select, true, values
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    column,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    values,
+)
 
 from storage.archive import Archive
 from storage.index.tables import facilities, packs
@@ -108,9 +122,7 @@ class WaitingPack:
     urgent: bool
 
 
-def waiting_packs(connection: Connection, *, again: bool = False) -> list[WaitingPack]:
-    """The oldest ones of each facility and lane: as fast with a hundred thousand in line as with ten. `again`: those
-    to be indexed anew, which come after all others."""
+def _waiting_packs(*, again: bool) -> Select[Any]:
     waits = packs.c.again if again else and_(packs.c.state == "shipped", not_(packs.c.again))
     lane = values(column("urgent", Boolean), name="lane").data([(True,), (False,)])
     oldest = (
@@ -126,8 +138,19 @@ def waiting_packs(connection: Connection, *, again: bool = False) -> list[Waitin
         .lateral("oldest")
     )
     joined: Any = facilities.join(lane, true()).join(oldest, true())
-    query = select(oldest.c.id, facilities.c.id, lane.c.urgent).select_from(joined).order_by(oldest.c.id)
-    return [WaitingPack(*row) for row in connection.execute(query)]
+    return select(oldest.c.id, facilities.c.id, lane.c.urgent).select_from(joined).order_by(oldest.c.id)
+
+
+# Built once, which takes longer than to run them.
+_WAITING_PACKS = {again: _waiting_packs(again=again) for again in (False, True)}
+_TRY_LOCK = select(func.pg_try_advisory_lock(bindparam("key", type_=BigInteger)))
+_UNLOCK = select(func.pg_advisory_unlock(bindparam("key", type_=BigInteger)))
+
+
+def waiting_packs(connection: Connection, *, again: bool = False) -> list[WaitingPack]:
+    """The oldest ones of each facility and lane: as fast with a hundred thousand in line as with ten. `again`: those
+    to be indexed anew, which come after all others."""
+    return [WaitingPack(*row) for row in connection.execute(_WAITING_PACKS[again])]
 
 
 @contextmanager
@@ -135,9 +158,9 @@ def claimed(archive: Archive, pack_id: uuid.UUID) -> Iterator[bool]:
     """Whether the pack is ours for the block: no other worker is at it. A worker that dies lets go of it."""
     key = int.from_bytes(pack_id.bytes[8:], "big", signed=True)
     with archive.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        mine = bool(connection.execute(select(func.pg_try_advisory_lock(key))).scalar())
+        mine = bool(connection.execute(_TRY_LOCK, {"key": key}).scalar())
         try:
             yield mine
         finally:
             if mine:
-                connection.execute(select(func.pg_advisory_unlock(key)))
+                connection.execute(_UNLOCK, {"key": key})

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from pacs.encoded import read_instance
+from pacs.encoded import Recall, read_instance
 from pacs.errors import InvalidUID, TooLarge
 from pacs.uids import clean_uid
 from pacs.values import Json
@@ -52,11 +51,14 @@ class Batch:
         return [p.record for p in self.parsed] + [record for record, _ in self.quarantined]
 
 
-def parse(record: Record, body: bytes, pack: uuid.UUID, charset: str | None) -> Parsed:
-    """Raises EncodedError, InvalidUID or TooLarge for what cannot be read, and whatever its bytes provoke."""
+def parse(
+    record: Record, body: bytes, pack: uuid.UUID, charset: str | None, recall: Recall | None = None
+) -> Parsed:
+    """Raises EncodedError, InvalidUID or TooLarge for what cannot be read, and whatever its bytes provoke. `recall`:
+    the instance before it, of the same kind."""
     if len(body) != record.body_length:
         raise TooLarge(f"an instance of more than {BODY_BYTES_MAX} bytes")
-    instance = read_instance(body, charset=charset)
+    instance = read_instance(body, charset=charset, recall=recall)
     a = instance.attributes
     study_uid = describe.uid(a, "0020000D", "Study Instance UID")
     series_uid = describe.uid(a, "0020000E", "Series Instance UID")
@@ -64,7 +66,8 @@ def parse(record: Record, body: bytes, pack: uuid.UUID, charset: str | None) -> 
     # What the command named and the data set does not: the instance must be found under it.
     a["00080018"], a["00080016"] = {"vr": "UI", "Value": [sop[0]]}, {"vr": "UI", "Value": [sop[1]]}
     base = f"/dicom-web/studies/{study_uid}/series/{series_uid}/instances/{sop[0]}/bulkdata"
-    _place_bulk(a, base)
+    for element in instance.pointers:
+        element["BulkDataURI"] = base + element["BulkDataURI"]
     digest = hashlib.sha256(memoryview(body)[record.header.dataset_offset :]).hexdigest()
     entry = contents.describe(instance, record, pack, sop, digest)
     return Parsed(record, a, study_uid, series_uid, entry)
@@ -77,14 +80,3 @@ def _sop(attributes: Json, record: Record) -> tuple[str, str]:
         return clean_uid(instance), class_ or record.header.sop_class
     except InvalidUID:
         return clean_uid(record.header.sop_instance), class_ or record.header.sop_class
-
-
-def _place_bulk(item: Any, base: str) -> None:
-    """Put the path of the instance before each BulkDataURI, without recursion: data sets nest deeply."""
-    waiting: list[Any] = [item]
-    while waiting:
-        for element in waiting.pop().values():
-            if "BulkDataURI" in element:
-                element["BulkDataURI"] = base + element["BulkDataURI"]
-            elif element.get("vr") == "SQ":
-                waiting += [i for i in element.get("Value", ()) if isinstance(i, dict)]

@@ -22,6 +22,7 @@ MAGIC = b"TYR1"
 _FIXED = struct.Struct("<4sIQII")
 FIXED_BYTES = _FIXED.size
 HEADER_BYTES_MAX = 16 * 1024
+BODY_BYTES_MAX = 16 * 1024 * 1024  # of one that is held in memory; of a larger one, pieces are
 _JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
@@ -102,22 +103,24 @@ def frame(header: RecordHeader, body_length: int, body_crc: int) -> bytes:
     return fixed + encoded
 
 
-def scan(source: Readable, size: int, *, facility: str, verify: bool) -> Iterator[Record]:
-    """The whole records of a segment or pack, in order.
+def scan(source: Readable, size: int, *, facility: str) -> Iterator[tuple[Record, bytes | None]]:
+    """The whole records of a segment or pack, in order, each with its body; None for one of more than
+    BODY_BYTES_MAX.
 
-    `verify` reads each body and compares its CRC-32. What is not a whole record is passed over up to the
-    next whole one: after a crash that is the tail, which nobody was told is safe; anywhere else it is damage,
-    which must not cost its neighbours. A record that names another facility than the file's own is never
-    believed: it can only be an imitation inside an instance.
+    Each body was read and has its CRC-32. What is not a whole record is passed over up to the next whole one:
+    after a crash that is the tail, which nobody was told is safe; anywhere else it is damage, which must not
+    cost its neighbours. A record that names another facility than the file's own is never believed: it can
+    only be an imitation inside an instance.
     """
     offset = 0
     while offset < size:
         record = read_one(source, offset, size)
-        if record is None or (verify and _crc(source, record) != record.body_crc):
+        crc, body = _read_body(source, record) if record is not None else (0, None)
+        if record is None or crc != record.body_crc:
             offset = _next_magic(source, offset + 1, size)
             continue
         if record.header.origin.facility == facility:
-            yield record
+            yield record, body
         offset = record.end
 
 
@@ -151,9 +154,13 @@ def _next_magic(source: Readable, offset: int, size: int) -> int:
     return size
 
 
-def _crc(source: Readable, record: Record) -> int:
-    crc, position, step = 0, record.body_offset, 1024 * 1024
+def _read_body(source: Readable, record: Record) -> tuple[int, bytes | None]:
+    """Its CRC-32, and the body if it is small."""
+    if record.body_length <= BODY_BYTES_MAX:
+        body = source.read_at(record.body_offset, record.body_length)
+        return crc32(body), body
+    crc, position = 0, record.body_offset
     while position < record.end:
-        crc = crc32(source.read_at(position, min(step, record.end - position)), crc)
-        position += step
-    return crc
+        crc = crc32(source.read_at(position, min(BODY_BYTES_MAX, record.end - position)), crc)
+        position += BODY_BYTES_MAX
+    return crc, None

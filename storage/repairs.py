@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Integer, case, cast, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.contents import Entry
@@ -47,11 +47,15 @@ class DeviceCharsets:
         return next((charset for _, _, charset, anywhere in mine if anywhere), None)
 
 
+_DEVICE_CHARSETS = select(
+    devices.c.ae_title, devices.c.address, devices.c.charset, devices.c.certificate != ""
+).where(devices.c.facility_id == bindparam("facility"), devices.c.charset != "")
+
+
 def device_charsets(connection: Connection, facility_id: int) -> DeviceCharsets:
     """Those of a facility: one query for a pack, none for an instance."""
-    columns = (devices.c.ae_title, devices.c.address, devices.c.charset, devices.c.certificate != "")
-    query = select(*columns).where(devices.c.facility_id == facility_id, devices.c.charset != "")
-    rows = [(str(t), str(a), str(c), bool(k)) for t, a, c, k in connection.execute(query)]
+    found = connection.execute(_DEVICE_CHARSETS, {"facility": facility_id})
+    rows = [(str(t), str(a), str(c), bool(k)) for t, a, c, k in found]
     rows.sort(key=lambda row: -ipaddress.ip_network(row[1]).prefixlen)
     return DeviceCharsets(tuple(rows))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import NotFound
@@ -127,20 +127,26 @@ def forward(connection: Connection, facility_id: int, pack_id: uuid.UUID, arriva
     return len(rows)
 
 
+_facility = bindparam("facility", type_=Integer)
+_RULES = (
+    select(
+        remotes.c.id.label("remote_id"), remotes.c.notify,
+        routes.c.modality, routes.c.body_part, routes.c.calling, routes.c.called,
+    )
+    .select_from(
+        remotes.outerjoin(routes, and_(routes.c.remote_id == remotes.c.id, routes.c.facility_id == _facility))
+    )
+    .where(
+        remotes.c.active,
+        or_(routes.c.id.is_not(None), and_(remotes.c.notify, remotes.c.facility_id == _facility)),
+    )
+    .with_for_update(key_share=True, read=True, of=remotes)
+)  # fmt: skip
+
+
 def _rules(connection: Connection, facility_id: int) -> list[Any]:
     """The remotes' rows are held against removal until the transaction ends."""
-    of_facility = and_(routes.c.remote_id == remotes.c.id, routes.c.facility_id == facility_id)
-    told = and_(remotes.c.notify, remotes.c.facility_id == facility_id)
-    query = (
-        select(
-            remotes.c.id.label("remote_id"), remotes.c.notify,
-            routes.c.modality, routes.c.body_part, routes.c.calling, routes.c.called,
-        )
-        .select_from(remotes.outerjoin(routes, of_facility))
-        .where(remotes.c.active, or_(routes.c.id.is_not(None), told))
-        .with_for_update(key_share=True, read=True, of=remotes)
-    )  # fmt: skip
-    return list(connection.execute(query))
+    return list(connection.execute(_RULES, {"facility": facility_id}))
 
 
 def _fits(rule: Any, arrival: Arrival) -> bool:

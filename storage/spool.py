@@ -181,7 +181,7 @@ def recover(root: Path) -> list[Path]:
 def _recover_segment(path: Path) -> bool:
     with FileReader(path) as reader:
         whole, count = 0, 0
-        for record in records.scan(reader, reader.size, facility=path.parent.name, verify=True):
+        for record, _ in records.scan(reader, reader.size, facility=path.parent.name):
             whole, count = record.end, count + 1
         torn = reader.size - whole
     log.info("segment_recovered", segment=path.name, records=count, torn_bytes=torn)

@@ -12,6 +12,7 @@ from pacs.encoded.part10 import (
     read_file_meta,
     read_head,
 )
+from pacs.encoded.recall import Recall
 from pacs.encoded.write import WRITABLE, write_dataset
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Instance",
     "Limits",
     "PixelLayout",
+    "Recall",
     "inflate_dataset",
     "part10_header",
     "read_file_meta",

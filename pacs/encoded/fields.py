@@ -20,7 +20,7 @@ PendingSign = tuple[Json, bytes, int, Scope]
 class Fields:
     """Fills elements from the encoded bytes, and keeps what is decided at the end, and what is bulk."""
 
-    __slots__ = ("_room", "bulk", "bulk_uri", "limits", "notes", "signs", "texts", "view")
+    __slots__ = ("bulk", "bulk_uri", "limits", "notes", "pointers", "room", "signs", "texts", "view")
 
     def __init__(self, view: memoryview, bulk_uri: str, limits: Limits, notes: Notes) -> None:
         self.view = view
@@ -28,16 +28,17 @@ class Fields:
         self.limits = limits
         self.notes = notes
         self.bulk: list[BulkValue] = []
+        self.pointers: list[Json] = []
         self.texts: list[PendingText] = []
         self.signs: list[PendingSign] = []
-        self._room = limits.json_bytes_max
+        self.room = limits.json_bytes_max
 
     def fill(self, scope: Scope, tag: int, element: Json, start: int, stop: int) -> None:
         """Gives an element that is not empty its "Value", "InlineBinary" or "BulkDataURI"."""
         vr, length = element["vr"], stop - start
-        self._room -= length
+        self.room -= length
         if length > (
-            self.limits.inline_bytes_max if self._room >= 0 else _CROWDED_BYTES_MAX
+            self.limits.inline_bytes_max if self.room >= 0 else _CROWDED_BYTES_MAX
         ) and self._too_long(tag, vr, length):
             return self.point(scope, tag, element, start, length)
         raw = bytes(self.view[start:stop])
@@ -73,12 +74,17 @@ class Fields:
             # PS3.18 F.2.2 has no bulk data of these, and nobody means a name of such length.
             self.notes.at("length", tag)
             vr = element["vr"] = "UN"
-        element["BulkDataURI"] = f"{self.bulk_uri}/{path}"
+        self.refer(element, path)
         self.bulk.append(BulkValue(path, vr, start, length))
+
+    def refer(self, element: Json, path: str) -> None:
+        """Gives an element its "BulkDataURI"."""
+        element["BulkDataURI"] = f"{self.bulk_uri}/{path}"
+        self.pointers.append(element)
 
     def _too_long(self, tag: int, vr: str, length: int) -> bool:
         limits = self.limits
-        if self._room < 0:
+        if self.room < 0:
             self.notes.add("json")
             return True
         if tag in _LUTS:

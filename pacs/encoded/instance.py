@@ -5,6 +5,7 @@ from pacs.encoded.fragments import Fragments, read_fragments
 from pacs.encoded.frames import Frames, encapsulated_frames, frame_count, native_frames
 from pacs.encoded.model import DEFAULT, EncodedError, Instance, Limits, Notes, PixelLayout
 from pacs.encoded.part10 import Head, as_view, inflate, is_deflated, read_head
+from pacs.encoded.recall import Recall
 from pacs.encoded.settle import settle_signs, settle_texts
 from pacs.encoded.syntax import (
     LITTLE,
@@ -23,12 +24,14 @@ def read_instance(
     bulk_uri: str = "",
     limits: Limits = DEFAULT,
     charset: str | None = None,
+    recall: Recall | None = None,
 ) -> Instance:
     """Reads a Part 10 file, or a bare data set, into DICOM JSON and the whereabouts of its pixels.
 
     bulk_uri: what BulkDataURIs start with, before "/" and the path.
     charset: defined terms, as in Specific Character Set, to use instead of the declared ones, for devices
         known to declare wrongly.
+    recall: of the instances before, the same for all of a series; then the JSON of what is equal is shared.
     Raises EncodedError, and nothing else, if no data set can be recognised. What is damaged behind that is
     left out and noted.
     """
@@ -39,8 +42,12 @@ def read_instance(
     if is_deflated(head):
         view, start, deflated = _inflated(stored, start, limits, notes)
     encoding = _encoding(view, start, head, notes)
-    walk = Walk(start, encoding, Fields(view, bulk_uri, limits, notes))
+    walk = Walk(start, encoding, Fields(view, bulk_uri, limits, notes), recall)
+    if recall is not None:
+        recall.begin(walk, encoding)
     walk.run()
+    if recall is not None:
+        recall.end()
     settle_texts(walk.fields.texts, charset, notes)
     settle_signs(walk.fields.signs)
     transfer_syntax = head.transfer_syntax or encoding.uid
@@ -50,6 +57,7 @@ def read_instance(
         attributes=walk.root.attributes,
         pixels=_layout(walk, transfer_syntax),
         bulk=tuple(walk.fields.bulk),
+        pointers=tuple(walk.fields.pointers),
         notes=notes.all(),
         deflated=deflated,
         big_endian=not encoding.order.little,

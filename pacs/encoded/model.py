@@ -81,6 +81,7 @@ class Instance:
     dataset_offset: of the data set's first byte in the Part 10 bytes, also when deflated.
     attributes: the DICOM JSON model of the data set (PS3.18 F.2), in tag order, group 0002 left out.
     bulk: all bulk values but the pixels of the top level, which `pixels` describes.
+    pointers: the elements in `attributes`, nested ones too, that have a BulkDataURI.
     notes: repairs and oddities in fixed words, without patient data, at most `Limits.notes_max`.
     deflated: the offsets in `pixels` and `bulk` count in what `inflate_dataset` gives, not in the Part 10
         bytes.
@@ -92,6 +93,7 @@ class Instance:
     attributes: dict[str, Any]
     pixels: PixelLayout | None
     bulk: tuple[BulkValue, ...]
+    pointers: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     deflated: bool = False
     big_endian: bool = False
@@ -100,13 +102,15 @@ class Instance:
 class Notes:
     """Collects notes, each once, up to a limit."""
 
-    __slots__ = ("_limit", "_seen")
+    __slots__ = ("_limit", "_seen", "count")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._seen: dict[str, None] = {}
+        self.count = 0  # of all that came, repeated ones too
 
     def add(self, note: str) -> None:
+        self.count += 1
         if len(self._seen) < self._limit:
             self._seen[note] = None
 

@@ -11,6 +11,7 @@ from pacs.encoded.headers import (
     tag_at,
 )
 from pacs.encoded.model import Notes
+from pacs.encoded.recall import Recall
 from pacs.encoded.scopes import Json, Scope, Sequence
 from pacs.encoded.syntax import BIG, ITEM, ITEM_END, LITTLE, SEQUENCE_END, UNDEFINED, Encoding
 
@@ -30,7 +31,7 @@ class Walk:
     fragments: tag and items of the encapsulated one. tables: ranges of the Extended Offset Table's values.
     """
 
-    def __init__(self, start: int, encoding: Encoding, fields: Fields) -> None:
+    def __init__(self, start: int, encoding: Encoding, fields: Fields, recall: Recall | None = None) -> None:
         self.view = view = fields.view
         self.pos = start
         self.fields = fields
@@ -41,7 +42,8 @@ class Walk:
         self.fragments: tuple[int, Fragments] | None = None
         self.tables: dict[int, tuple[int, int]] = {}
         self._stack: list[Scope | Sequence] = [self.root]
-        self._left = limits.elements_max
+        self.left = limits.elements_max
+        self._recall = recall
 
     def run(self) -> None:
         """Walks to the end, or to where nothing can be read any more."""
@@ -59,7 +61,12 @@ class Walk:
         """Reads elements until this data set ends, a sequence opens in it, or the walk stops."""
         view, end = self.view, scope.end
         header_at = implicit_header if scope.implicit else explicit_header
+        recall = self._recall if scope.parent is None else None
         while end - self.pos >= 8:
+            if recall is not None:
+                recall.step(self)
+                if end - self.pos < 8:
+                    break
             header = header_at(view, self.pos, scope)
             if header is None:
                 return self._abandon("unreadable" if any(view[self.pos : self.pos + 8]) else "garbage")
@@ -81,8 +88,8 @@ class Walk:
 
     def _element(self, scope: Scope, tag: int, vr: str, length: int, start: int) -> bool:
         """Reads one element; whether the walk goes on elsewhere than in this data set."""
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1
+        if self.left < 0:
             self._stop("elements")
             return True
         if vr == "UN" and length < _UN_BYTES_MAX:
@@ -129,7 +136,7 @@ class Walk:
     def _native(self, tag: int, vr: str, start: int, stop: int) -> Json:
         element: Json = {"vr": "OW" if vr in AMBIGUOUS_VRS else vr}
         if stop > start:
-            element["BulkDataURI"] = f"{self.fields.bulk_uri}/{tag:08X}"
+            self.fields.refer(element, f"{tag:08X}")
             self.pixels = self.pixels or (tag, start, stop - start)
         return element
 
@@ -164,7 +171,7 @@ class Walk:
         if not found.whole:
             self.notes.at("fragments", tag)
         if scope.parent is None and tag in PIXEL_TAGS:
-            element["BulkDataURI"] = f"{self.fields.bulk_uri}/{tag:08X}"
+            self.fields.refer(element, f"{tag:08X}")
             self.fragments = self.fragments or (tag, found)
         elif found.items_end > start:
             self.fields.point(scope, tag, element, start, found.items_end - start)
@@ -207,8 +214,8 @@ class Walk:
         return self._close(sequence)
 
     def _open_item(self, sequence: Sequence, length: int) -> None:
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1
+        if self.left < 0:
             return self._stop("elements")
         undefined = length == UNDEFINED
         self.pos += 8
@@ -231,10 +238,10 @@ class Walk:
 
     def _delimiter(self, scope: Scope, tag: int) -> bool:
         """Meets an item or delimiter tag among elements; whether the data set is closed by it."""
-        self._left -= 1
+        self.left -= 1
         if scope.parent is None:
             self.notes.add("un-nested")
-            if tag == ITEM or self._left < 0:
+            if tag == ITEM or self.left < 0:
                 self._stop("garbage")
                 return True
             self.pos += 8

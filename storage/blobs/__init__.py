@@ -16,6 +16,8 @@ from pacs.settings import Settings
 class ObjectStore(Protocol):
     """The interface. Methods raise ObjectMissing for an unknown or unusable key, OSError where the store is away."""
 
+    window_bytes: int  # a read of so many takes hardly longer than one of a few
+
     def put(self, key: str, data: bytes) -> None:
         """Store a small object; durable, and whole or not at all."""
 
@@ -41,8 +43,8 @@ class ObjectStore(Protocol):
 class ObjectReader:
     """Positioned reads of one object, for `records.scan`, through a window so that a scan costs few reads."""
 
-    def __init__(self, store: ObjectStore, key: str, *, window_bytes: int = 8 * 1024 * 1024) -> None:
-        self._store, self._key, self._window = store, key, window_bytes
+    def __init__(self, store: ObjectStore, key: str, *, window_bytes: int | None = None) -> None:
+        self._store, self._key, self._window = store, key, window_bytes or store.window_bytes
         self._start, self._data = 0, b""
         self.size = store.size(key)
 

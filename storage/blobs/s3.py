@@ -31,6 +31,8 @@ RETRIES = urllib3.Retry(total=2, read=1, backoff_factor=0.2)
 class S3Store:
     """A bucket, and a prefix in it. Opening it asks nothing of the server: a node must start while it is away."""
 
+    window_bytes = 8 * MIB
+
     def __init__(self, client: Minio, bucket: str, prefix: str, region: str) -> None:
         self._client, self._bucket, self._region = client, bucket, region
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""

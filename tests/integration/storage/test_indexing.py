@@ -9,6 +9,7 @@ import threading
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -112,6 +113,14 @@ def test_other_content_under_one_uid_is_kept_and_told(archive: Archive) -> None:
     assert study.study_instance_count == 1
 
 
+def test_only_the_first_thumbnail_is_hinted(archive: Archive) -> None:
+    """Of a series that grows it is made anew when it is quiet: the sweep finds it."""
+    (series,) = index_pack(archive, packed(archive, instance(1))).series
+    assert index_pack(archive, packed(archive, instance(2))).series == [series]
+    assert derive_series(archive, series)
+    assert index_pack(archive, packed(archive, instance(3))).series == []
+
+
 def test_packs_of_one_series_at_once(archive: Archive) -> None:
     """Eight packs, each with one instance of its own and one that all share, indexed by eight threads."""
     packs = [packed(archive, instance(100), instance(n)) for n in range(8)]
@@ -141,10 +150,10 @@ def test_what_kills_its_reader_is_quarantined_alone(
 ) -> None:
     """A defect of a decoder, say: the first tries end with the worker, the last reads each in a process of its own."""
 
-    def read(body: bytes, *, charset: str | None = None) -> Instance:
+    def read(body: bytes, **options: Any) -> Instance:
         if b"DEADLY" in body:
             os.kill(os.getpid(), signal.SIGKILL)
-        return read_instance(body, charset=charset)
+        return read_instance(body, **options)
 
     monkeypatch.setattr("storage.parsing.read_instance", read)
     pack = packed(
