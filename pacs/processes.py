@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -22,6 +23,14 @@ def end_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def give_way(nice: int) -> None:
+    """Let others go before this process and those of its session, by 0 to 19. Where the kernel shares the processor
+    among sessions first (sched(7), autogroup), it is told to let other sessions go before ours."""
+    os.nice(nice)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
 
 
 @contextlib.contextmanager

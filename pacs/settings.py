@@ -59,6 +59,7 @@ class Settings:
     token_seconds: int = 8 * 3600
     log_level: str = "info"
     worker_processes: int = 2
+    worker_nice: int = 10  # 0 to 19: how far workers give way to those who receive and answer
     web_dist: Path = Path(__file__).resolve().parents[1] / "web_viewer" / "dist"
 
     segment_bytes_max: int = 64 * MIB
@@ -139,6 +140,8 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_AE_TITLE must have 1 to 16 characters and no backslash (PS3.5 6.2, AE)")
     if settings.dicom_identity not in ("optional", "required"):
         raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
+    if not 0 <= settings.worker_nice <= 19:
+        raise SettingError("TONGYING_WORKER_NICE must be from 0 to 19")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
     if settings.secret_key and len(settings.secret_key) < SECRET_CHARACTERS_MIN:

@@ -21,7 +21,9 @@ from storage.segments import Ahead, begin_writeback, remove, sync_directory, wri
 from storage.spool import Lane, Spool
 
 BUFFER_BYTES = 1024 * 1024  # of a reception, from its first bytes on
-AHEAD_BYTES = 96 * 1024  # so much of an instance goes to the disk while the rest arrives
+AHEAD_BYTES = (
+    192 * 1024
+)  # so much of an instance goes to the disk while the rest arrives; less costs more calls
 
 
 class Reception:
@@ -38,7 +40,6 @@ class Reception:
         self._lane: Lane = ("", False)
         self._ahead: Ahead | None = None
         self._ahead_bytes = 0  # of the buffer, that were written ahead
-        self._ahead_tried = False
 
     def begin(
         self, origin: Origin, sop_class: str, sop_instance: str, transfer_syntax: str, *, urgent: bool = False
@@ -83,7 +84,7 @@ class Reception:
         else:
             body = memoryview(self._buffer)[: self._length]
             if self._ahead is not None and self._ahead_bytes < self._length:
-                self._write_ahead()
+                self._write_ahead(more=False)
             frame = records.frame(header, len(self._part10) + len(body), self._crc)
             ahead, self._ahead = self._ahead, None
             self._spool.append(self._lane, frame, [self._part10, body], ahead)
@@ -92,7 +93,7 @@ class Reception:
     def discard(self) -> None:
         """Forget an instance that did not arrive whole."""
         self._length, self._header = 0, None
-        self._ahead_bytes, self._ahead_tried = 0, False
+        self._ahead_bytes = 0
         if self._ahead is not None:
             self._ahead.give_up()
             self._ahead = None
@@ -107,24 +108,26 @@ class Reception:
         self.discard()
         self._buffer = bytearray()
 
-    def _write_ahead(self) -> None:
+    def _write_ahead(self, *, more: bool = True) -> None:
         """What came since, if there is a place for it. All of it stays in memory too: the place may be taken, or the
         disk may refuse, and then `commit` appends the whole."""
+        piece = memoryview(self._buffer)[self._ahead_bytes : self._length]
         try:
-            if not self._ahead_tried:
-                self._ahead_tried, self._ahead = True, self._begin_ahead()
-            piece = memoryview(self._buffer)[self._ahead_bytes : self._length]
-            if self._ahead is not None and self._ahead.write(piece):
-                self._ahead_bytes = self._length
-                return
-        except OutOfResources:
-            pass  # `commit` will tell
-        self._ahead, self._ahead_bytes = None, sys.maxsize
+            if self._ahead_bytes:
+                written = self._ahead is not None and self._ahead.write([piece], more=more)
+            else:
+                written = self._begin_ahead(piece)
+        except OutOfResources:  # `commit` will tell
+            written = False
+        if written:
+            self._ahead_bytes = self._length
+        else:
+            self._ahead, self._ahead_bytes = None, sys.maxsize
 
-    def _begin_ahead(self) -> Ahead | None:
+    def _begin_ahead(self, piece: memoryview) -> bool:
         assert self._header is not None, "begin first"
-        ahead = self._spool.ahead(self._lane, len(records.frame(self._header, 0, 0)))
-        return ahead if ahead is not None and ahead.write(self._part10) else None
+        self._ahead = self._spool.ahead(self._lane, len(records.frame(self._header, 0, 0)))
+        return self._ahead is not None and self._ahead.write([self._part10, piece], more=True)
 
     def _spill(self) -> None:
         assert self._header is not None, "begin first"

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from mmap import PAGESIZE
 from pathlib import Path
 
 from pacs.errors import OutOfResources
@@ -87,14 +88,17 @@ class Segment:
             self._tail = True
             return self._ahead
 
-    def write_ahead(self, ahead: Ahead, data: bytes | memoryview) -> bool:
-        """Write the next bytes of a record's body, and let the disk begin; False if its place was taken."""
+    def write_ahead(self, ahead: Ahead, buffers: Buffers, *, more: bool) -> bool:
+        """Write the next bytes of a record's body; False if its place was taken. Where `more` will come, the disk
+        begins, with whole pages only: the kernel makes who writes to a page wait while it is on its way."""
         with self._cond:
             if self._ahead is not ahead:
                 return False
-            self._write([data], ahead.end)
-            begin_writeback(self._file, ahead.end, len(data))
-            ahead.end += len(data)
+            ahead.end += self._write(buffers, ahead.end)
+            whole = ahead.end - ahead.end % PAGESIZE
+            if more and whole > ahead.begun:
+                begin_writeback(self._file, ahead.begun, whole - ahead.begun)
+                ahead.begun = whole
             return True
 
     def append_ahead(self, ahead: Ahead, frame: bytes) -> int | None:
@@ -192,15 +196,18 @@ class Ahead:
     def __init__(self, segment: Segment, start: int, frame_bytes: int) -> None:
         self.segment, self.start, self.frame_bytes = segment, start, frame_bytes
         self.end = start + frame_bytes
+        self.begun = (
+            self.end - self.end % -PAGESIZE
+        )  # where writing to the disk begins: behind the frame's page
 
     @property
     def body_bytes(self) -> int:
         """As far as they are written."""
         return self.end - self.start - self.frame_bytes
 
-    def write(self, data: bytes | memoryview) -> bool:
+    def write(self, buffers: Buffers, *, more: bool) -> bool:
         """The next bytes of the body; False if the place was taken. Raises OutOfResources."""
-        return self.segment.write_ahead(self, data)
+        return self.segment.write_ahead(self, buffers, more=more)
 
     def give_up(self) -> None:
         """There will be no such record: the place is free."""

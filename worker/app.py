@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from functools import cache
+from typing import Any
+
+from celery.signals import worker_init
 
 from pacs import logs
-from pacs.processes import ends_within
+from pacs.processes import ends_within, give_way
 from storage.archive import Archive
 from storage.database import Unavailable
 from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints
@@ -25,6 +28,12 @@ turns = Turns()
 SLICE_SECONDS = 1.0  # of indexing for one hint, then thumbnails have their turn
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
 INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60
+
+
+@worker_init.connect
+def _give_way(**_: Any) -> None:
+    """What was acknowledged can wait for a moment; who sends, and who looks, should not wait for the index."""
+    give_way(settings.worker_nice)
 
 
 @cache

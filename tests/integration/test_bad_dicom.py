@@ -20,7 +20,7 @@ from pydicom.uid import generate_uid
 
 from pacs.encoded import read_instance
 from pacs.settings import from_environment
-from storage import describe, indexing, records
+from storage import describe, indexing, parsing, records
 from storage.archive import Archive
 from storage.reception import Reception
 from storage.records import Origin, RecordHeader
@@ -509,7 +509,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, fault: str, poison: Made) -> None:
     if fault.startswith("a value"):
         monkeypatch.setattr(describe, "series_row", row)
     else:
-        monkeypatch.setattr(indexing, "read_instance", parse)
+        monkeypatch.setattr(parsing, "read_instance", parse)
 
 
 def test_explicit_elements_are_built_as_the_standard_says(tmp_path: Path) -> None:
