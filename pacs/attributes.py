@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 
 class Level(StrEnum):
@@ -136,11 +137,13 @@ PHI_KEYWORDS = frozenset(name for a in ATTRIBUTES if a.phi for name in (a.keywor
 ORDER = tuple(Level)
 
 
+@cache
 def above(level: Level) -> tuple[Level, ...]:
     """This level and those above it: what a query at this level may ask for."""
     return ORDER[: ORDER.index(level) + 1]
 
 
+@cache
 def at(*levels: Level) -> tuple[Attribute, ...]:
     """The attributes of these levels, in table order."""
     return tuple(a for a in ATTRIBUTES if a.level in levels)

@@ -125,6 +125,10 @@ def _column(of: Attribute) -> ColumnElement[Any]:
 
 
 def _between(column: ColumnElement[Any], match: Between) -> ColumnElement[bool]:
+    if (
+        column is studies.c.study_date
+    ):  # the indexes have its stand-in, which is the same where there is a date
+        return and_(column.is_not(None), _between(studies.c.sort_date, match))
     ends = []
     if match.low is not None:
         ends.append(column >= match.low)
@@ -144,7 +148,7 @@ def _periods(query: Query) -> tuple[list[Match], list[ColumnElement[bool]]]:
         moment = _column(days.attribute) + _column(times.attribute)
         low, high = (datetime.combine(d, t) if d else None for d, t in _ends(days, times))
         period = _between(moment, Between(days.attribute, low, high))
-        conditions += [moment.is_not(None), period]
+        conditions += [moment.is_not(None), period, _between(_column(days.attribute), days)]
     used = {id(match) for pair in pairs for match in pair}
     return [m for m in query.matches if id(m) not in used], conditions
 

@@ -18,6 +18,7 @@ from pacs.errors import BadQuery
 from pacs.names import fold, name_tokens, query_tokens
 from pacs.query import Between, Equal, Match, Query, Wildcard, attribute, match
 from storage.archive import Archive
+from storage.index.compiler import compile_query
 from storage.index.tables import patients, studies
 from storage.search import search
 
@@ -170,3 +171,21 @@ def test_who_may_see_nothing_finds_nothing(filled: tuple[Archive, list[Row], ran
 def test_what_cannot_be_understood_is_refused(keyword: str, value: str) -> None:
     with pytest.raises(BadQuery):
         match(attribute(keyword), value)
+
+
+@pytest.mark.parametrize("times", [(), (("StudyTime", "0800-1200"),)], ids=["day", "day and hours"])
+def test_a_day_is_found_by_the_index(archive: Archive, times: tuple[tuple[str, str], ...]) -> None:
+    """Not by looking at each study there is. The planner may not scan here, but only an index that fits is asked for
+    the days."""
+    asked = (("StudyDate", "20260706-20260707"), *times)
+    matches = tuple(m for keyword, value in asked if (m := match(attribute(keyword), value)) is not None)
+    query = Query(Level.STUDY, matches, combined=True, limit=100)
+    statement = compile_query(query, Principal("CT1", Role.DEVICE, "LOCAL"))
+    said = statement.compile(archive.database.engine, compile_kwargs={"literal_binds": True})
+    with archive.database.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {said}".replace("%", "%%")))
+    found = [line for line in plan.splitlines() if "Index Cond" in line and "sort_date" in line]
+    assert found, plan
+    assert "2026-07-06" in found[0], plan
+    assert "2026-07-07" in found[0], plan
