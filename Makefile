@@ -4,7 +4,7 @@ PY := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE # our own sources too are compiled once, not at every start
 NODE_PATH_DIR = $(shell deploy/node-path.sh)
 
-.PHONY: run demo test check bench faults web lock tools clean
+.PHONY: run demo test check bench faults soak web lock tools clean
 
 run: .venv/.ready-run web          ## start the all-in-one server
 	@.venv/bin/tongying up
@@ -27,6 +27,9 @@ bench: .venv/.ready-dev web tools  ## the benchmarks, with the peers side by sid
 
 faults: .venv/.ready-dev tools     ## long fault runs
 	@$(PY) -m pytest -n 0 -m slow tests/faults
+
+soak: .venv/.ready-dev tools       ## an hour of load, in which memory stays flat
+	@TONGYING_SOAK_SECONDS="$${TONGYING_SOAK_SECONDS:-3600}" $(PY) -m pytest -n 0 -s tests/faults/test_soak.py
 
 web: web_viewer/dist/index.html    ## build the web page
 
