@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from tests.support.inject import injected
 from tests.support.pdu import associated, made
 from tests.support.server import Server, eventually
-from tests.support.watch import part, settled, sop_uids, use, whole
+from tests.support.watch import answers, part, settled, sop_uids, use, whole
 
 KINDS = {
     "sync": "fdatasync,fsync",
@@ -71,14 +71,6 @@ def crash_at(server: Server, folder: Path, kind: str, number: int, *, surely: bo
     eventually(lambda: answers(server), 30, "the node is back")
     settled(server)
     assert acked - set(sop_uids(server, study)) == set(), "acknowledged, then lost"
-
-
-def answers(server: Server) -> bool:
-    try:
-        with associated(server.dicom_port) as caller:
-            return caller.echo() == 0
-    except (OSError, AssertionError):
-        return False
 
 
 @pytest.mark.parametrize(("kind", "number"), FEW)

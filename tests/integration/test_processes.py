@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.pdu import Peer, associated, made
 from tests.support.server import Server, eventually
-from tests.support.watch import part, settled, sop_uids, whole
+from tests.support.watch import answers, part, settled, sop_uids, whole
 
 PROCESSES = 3
 
@@ -37,14 +37,6 @@ def processes(server: Server) -> list[psutil.Process]:
     found = eventually(forks, 60, "all processes run")
     assert isinstance(found, list)
     return found
-
-
-def answers(server: Server) -> bool:
-    try:
-        with associated(server.dicom_port) as caller:
-            return caller.echo() == 0
-    except (OSError, AssertionError):
-        return False
 
 
 def held(process: psutil.Process, port: int) -> int:

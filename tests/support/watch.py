@@ -12,6 +12,7 @@ import httpx
 import psutil
 
 from dicom_node.gate import COPY_SECONDS
+from tests.support.pdu import associated
 from tests.support.server import Server, eventually
 
 WATCH_SECONDS = 0.02
@@ -92,6 +93,15 @@ def memory_watched(server: Server) -> Iterator[Callable[[], dict[str, int]]]:
     finally:
         over.set()
         watcher.join()
+
+
+def answers(server: Server) -> bool:
+    """Whether the node serves a caller."""
+    try:
+        with associated(server.dicom_port) as caller:
+            return caller.echo() == 0
+    except (OSError, AssertionError):
+        return False
 
 
 def settled(server: Server, seconds: float = 60) -> None:
