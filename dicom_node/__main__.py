@@ -32,7 +32,7 @@ def main() -> int:
         entrance = Entrance.open(settings, processes)
         if processes == 1:
             return serve(settings, entrance, 1, stop)
-        crew = Crew(processes, lambda process: serve(settings, entrance, process, stop), entrance.census)
+        crew = Crew(processes, lambda process: serve(settings, entrance, process, stop), entrance)
         return crew.run(stop)
     except SettingError as error:
         logs.get("node").error("cannot_start", reason=str(error))

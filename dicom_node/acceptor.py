@@ -57,6 +57,11 @@ class Entrance:
         )
         return Entrance(tuple(doors), Census(limits), processes)
 
+    def close(self) -> None:
+        """Close this process's listening sockets; those of the others stay open."""
+        for listener, _ in self.doors:
+            listener.close()
+
 
 def _listen(settings: Settings, port: int) -> socket.socket:
     """Not blocking: of several processes that are woken by a caller one gets it. SO_REUSEPORT, so that a node can be
@@ -115,8 +120,7 @@ class Acceptor:
         os.close(self._closing_write)
         for thread in self._threads:
             thread.join()
-        for listener, _ in self._entrance.doors:
-            listener.close()
+        self._entrance.close()
         deadline = time.monotonic() + grace_seconds
         while time.monotonic() < deadline and any(a.store.receiving for a in self.active_associations):
             time.sleep(0.02)
@@ -146,7 +150,11 @@ class Acceptor:
                 log.error("accept_failed", reason=error.strerror)
                 time.sleep(ACCEPT_RETRY_SECONDS)
                 continue
-            self._welcome(connection, address, context)
+            try:
+                self._welcome(connection, address, context)
+            except Exception as error:  # one that is gone again, no more threads: the others are served
+                log.error("connection_lost", peer=str(address[0]), exc_info=error)
+                connection.close()
 
     def _welcome(self, connection: socket.socket, address: Any, context: ssl.SSLContext | None) -> None:
         peer = str(address[0])
@@ -158,10 +166,9 @@ class Acceptor:
             return
         try:
             self._start(connection, address, context, place)
-        except Exception as error:  # one that is gone again, no more threads: the others are served
-            log.error("connection_lost", peer=peer, exc_info=error)
+        except BaseException:
             place.leave()
-            connection.close()
+            raise
 
     def _place(self, peer: str) -> Place:
         """Room for one more, made where there is none by ending those that only wait; else Crowded."""
@@ -198,20 +205,27 @@ class Acceptor:
             connection = tls.TlsConnection.wrap(connection, context)
         set_patience(connection, ACSE_SECONDS_MAX)
         association = NodeAssociation(self, peer, place)
+        try:
+            self._prepare(association, connection, AddressInformation.from_tuple(here), address)
+            with self._lock:
+                self._live[association] = peer
+            association.start()
+        except BaseException:  # no more threads, say
+            self.forget(association)
+            association.dul.over()
+            connection.close()
+            raise
+
+    def _prepare(
+        self, association: NodeAssociation, connection: socket.socket, here: AddressInformation, address: Any
+    ) -> None:
         association.set_socket(AssociationSocket(association, client_socket=connection))
         association.acceptor.maximum_length = self.settings.pdu_bytes_max
         association.acceptor.ae_title = self.settings.ae_title
         association.acceptor.implementation_class_uid = self.ae.implementation_class_uid
         association.acceptor.implementation_version_name = self.ae.implementation_version_name
-        association.acceptor.address_info = AddressInformation.from_tuple(here)
+        association.acceptor.address_info = here
         association.requestor.address_info = AddressInformation.from_tuple(address)
-        with self._lock:
-            self._live[association] = peer
-        try:
-            association.start()
-        except RuntimeError:  # no more threads
-            self.forget(association)
-            raise
 
 
 def _reset(connection: socket.socket) -> None:

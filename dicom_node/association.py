@@ -101,14 +101,19 @@ class NodeAssociation(Association):
         self.name = f"AcceptorThread@{peer}"
 
     def kill(self) -> None:
-        self.place.release()
-        super().kill()
+        try:
+            self.place.release()
+        finally:
+            super().kill()
 
     def run(self) -> None:
         try:
             super().run()
         finally:
             self._acceptor.forget(self)
+            if not self.dul.is_alive():  # it never came to run, say: no more threads
+                self.dul.over()
+                self.dul.close()
 
     def run_reactor(self) -> None:
         connection = self.dul.socket.socket if self.dul.socket is not None else None

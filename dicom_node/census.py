@@ -99,8 +99,8 @@ class Census:
             process, _, peer, _, _ = rows.pop(number)
             refusal = over_limit(
                 device,
-                mine=sum(row[3] == mine for row in rows),
-                shared=sum(row[4] == facility and not row[1] for row in rows),
+                mine=sum(row[0] and row[3] == mine for row in rows),
+                shared=sum(row[0] and row[4] == facility and not row[1] for row in rows),
                 facility_max=self.limits.facility_max,
             )
             if refusal is None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from dicom_node.census import Census
+from dicom_node.acceptor import Entrance
 from pacs.logs import get
 from pacs.processes import end_with_parent
 
@@ -26,8 +26,8 @@ class Crew:
     """Forks `serve(1)`, `serve(2)`, … and watches them. The process that does so must have one thread only, and holds
     no database connection and no spool: what is made before the fork is shared."""
 
-    def __init__(self, processes: int, serve: Callable[[int], int], census: Census) -> None:
-        self._serve, self._census = serve, census
+    def __init__(self, processes: int, serve: Callable[[int], int], entrance: Entrance) -> None:
+        self._serve, self._entrance = serve, entrance
         self._numbers: dict[int, int] = {}  # process ID → number
         self._due = dict.fromkeys(range(1, processes + 1), 0.0)  # number → when it is started
         self._started: dict[int, float] = {}
@@ -35,19 +35,28 @@ class Crew:
 
     def run(self, stop: threading.Event) -> int:
         """Until `stop` is set and all have ended; 0."""
+        signal.signal(
+            signal.SIGCHLD, signal.SIG_DFL
+        )  # whoever started us may have ignored it, and we could not wait
         gc.freeze()  # what is there now is shared for good
         while not stop.is_set():
             now = time.monotonic()
             for number in [n for n, when in self._due.items() if when <= now]:
                 self._fork(number)
             self._reap()
-            stop.wait(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)  # not `stop.wait`: the handler that sets it would find its lock taken
+        self._entrance.close()
         self._stop_all()
         return 0
 
     def _fork(self, number: int) -> None:
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, no memory: the others go on
+            log.error("fork_failed", number=number, reason=error.strerror)
+            self._put_off(number)
+            return
         if pid == 0:
             self._be(number, parent)
         del self._due[number]
@@ -63,24 +72,32 @@ class Crew:
         except BaseException as error:
             log.error("process_failed", number=number, exc_info=error)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
 
     def _reap(self) -> None:
         while self._numbers:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            self._ended(self._numbers.pop(pid), os.waitstatus_to_exitcode(status))
+            number = self._numbers.pop(pid, None)
+            if number is not None:  # else an orphan that fell to us, as the first process of a container
+                self._ended(number, os.waitstatus_to_exitcode(status))
 
     def _ended(self, number: int, status: int) -> None:
-        self._census.strike_off(number)
-        now = time.monotonic()
-        steady = now - self._started[number] > STEADY_SECONDS
-        self._ends[number] = 1 if steady else self._ends[number] + 1
-        self._due[number] = now + RESTART_SECONDS[min(self._ends[number], len(RESTART_SECONDS)) - 1]
+        self._entrance.census.strike_off(number)
+        if time.monotonic() - self._started[number] > STEADY_SECONDS:
+            self._ends[number] = 0
         log.error("process_ended", number=number, status=status)
+        self._put_off(number)
+
+    def _put_off(self, number: int) -> None:
+        self._ends[number] += 1
+        pause = RESTART_SECONDS[min(self._ends[number], len(RESTART_SECONDS)) - 1]
+        self._due[number] = time.monotonic() + pause
 
     def _stop_all(self) -> None:
         self._signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ of an image must not depend on a database (promise P1).
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -45,10 +46,10 @@ class Gate:
     def __init__(self, archive: Archive) -> None:
         self._archive, self._settings = archive, archive.settings
         self._copy = self._settings.data / "devices.json"
-        self._copied_ns = 0  # when the copy was written that was last read
+        self._copied = (0, 0)  # when the copy was written that was last read, and its inode
         self._devices: list[RegisteredDevice] = []
         self._take_copy()
-        self._kept = self._copied_ns > 0
+        self._kept = self._copied != (0, 0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_fresh, name="gate", daemon=True)
 
@@ -107,7 +108,8 @@ class Gate:
             beside.rename(self._copy)
         except OSError as error:
             log.warning("devices_not_kept", reason=error.strerror)
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
         else:
             self._kept = True
 
@@ -124,14 +126,14 @@ class Gate:
         """What another process of the node found, or at the start an earlier run. One that is damaged is passed over:
         the truth is in the database, and this machine may send anyway."""
         try:
-            written_ns = self._copy.stat().st_mtime_ns
+            found = self._copy.stat()
         except OSError:  # there is none yet
             return
-        if written_ns == self._copied_ns:
+        if self._copied == (found.st_mtime_ns, found.st_ino):
             return
-        self._copied_ns = written_ns
+        self._copied = (found.st_mtime_ns, found.st_ino)
         try:
-            found = json.loads(self._copy.read_text(encoding="utf-8"))
-            self._devices = [RegisteredDevice.from_json(d) for d in found]
+            told = json.loads(self._copy.read_text(encoding="utf-8"))
+            self._devices = [RegisteredDevice.from_json(d) for d in told]
         except (OSError, ValueError, TypeError) as error:
             log.error("devices_unreadable", error=type(error).__name__)

@@ -95,19 +95,27 @@ class NodeUpperLayer(DULServiceProvider):
             self.over()
 
     def over(self) -> None:
-        """The connection has ended, or never came to be one."""
-        self._node.store.close()
+        """The connection has ended, or never came to be one. Once is enough, more do no harm."""
         self._node.place.leave()
+        with self._pipe_lock:
+            if self._wake_write < 0:
+                return
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            self._wake_write = -1
         self._node.hung_up()
         # Nobody waits any more for a peer that is gone: else its thread counts against the limits until
         # the ARTIM timer ends, and fifty port scans lock an address out.
         nothing: Any = None  # what a wait that timed out gives
         self.to_user_queue.put(nothing)
         self._node.wake.set()
-        with self._pipe_lock:
-            os.close(self._wake_read)
-            os.close(self._wake_write)
-            self._wake_write = -1
+        self._node.store.close()
+
+    def close(self) -> None:
+        """Close the connection, if nobody did yet."""
+        peer = self._peer_socket()
+        if peer is not None:
+            peer.close()
 
     def _ring(self) -> None:
         with self._pipe_lock:
@@ -172,13 +180,23 @@ class NodeUpperLayer(DULServiceProvider):
             return
         try:
             self._read_pdu(peer)
-            while self._node.store.receiving and self.event_queue.empty():  # the rest of it is on its way
+            while self._more_is_coming():
+                self._idle_timer.restart()
                 self._read_pdu(peer)
         except ConnectionLost:
             self.event_queue.put("Evt17")
         except ProtocolError as error:
             log.warning("association_aborted", reason=str(error), peer=self._node.peer)
             self.event_queue.put("Evt19")
+
+    def _more_is_coming(self) -> bool:
+        """The rest of a C-STORE, and nobody wants anything else meanwhile."""
+        return (
+            self._node.store.receiving
+            and self.event_queue.empty()
+            and self.to_provider_queue.empty()
+            and not self._kill_thread
+        )
 
     def _read_pdu(self, peer: socket.socket) -> None:
         _receive_into(peer, self._head)

@@ -16,6 +16,7 @@ from pacs.errors import SettingError
 MIB = 1024 * 1024
 SECRET_CHARACTERS_MIN = 32
 NODE_PROCESSES_MAX = 128
+NODE_PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Settings:
     )
     ae_title: str = "TONGYING"
     node_name: str = "node-0"
-    node_processes: int = 0  # of the DICOM node, behind one port; 0: one for each core
+    node_processes: int = 0  # of the DICOM node, behind one port; 0: one for each core, but no more than 8
     hl7_host: str = "0.0.0.0"  # noqa: S104  as above
     hl7_port: int = 0  # orders over MLLP; 0: none are taken
     hl7_tls_certificate: str = ""  # PEM file as above; with it that port speaks TLS, and nothing else
@@ -83,7 +84,7 @@ class Settings:
 
     @property
     def node_process_count(self) -> int:
-        return self.node_processes or len(os.sched_getaffinity(0))
+        return self.node_processes or min(len(os.sched_getaffinity(0)), NODE_PROCESSES_UNASKED_MAX)
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""

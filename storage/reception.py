@@ -86,8 +86,8 @@ class Reception:
             if self._ahead is not None and self._ahead_bytes < self._length:
                 self._write_ahead(more=False)
             frame = records.frame(header, len(self._part10) + len(body), self._crc)
-            ahead, self._ahead = self._ahead, None
-            self._spool.append(self._lane, frame, [self._part10, body], ahead)
+            self._spool.append(self._lane, frame, [self._part10, body], self._ahead)
+            self._ahead = None
         self._length = 0
 
     def discard(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ from pathlib import Path
 from pacs.errors import OutOfResources
 
 SYNC_FILE_RANGE_WRITE = 2
+NO_WRITEBACK = (errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ESPIPE)  # it is not to be had here
 Buffers = Sequence[bytes | bytearray | memoryview]
 
 
@@ -97,14 +99,22 @@ class Segment:
             ahead.end += self._write(buffers, ahead.end)
             whole = ahead.end - ahead.end % PAGESIZE
             if more and whole > ahead.begun:
-                begin_writeback(self._file, ahead.begun, whole - ahead.begun)
+                self._begin(ahead.begun, whole)
                 ahead.begun = whole
             return True
+
+    def _begin(self, start: int, end: int) -> None:
+        try:
+            begin_writeback(self._file, start, end - start)
+        except OSError as error:
+            # As after a failed fsync: the next one may say that all is well, and must not be believed.
+            self._ahead, self._failed = None, True
+            raise OutOfResources(f"spool write: {error.strerror}") from error
 
     def append_ahead(self, ahead: Ahead, frame: bytes) -> int | None:
         """The body was written ahead as a whole: append its record, as `append` does; None if its place was taken."""
         with self._cond:
-            if self._ahead is not ahead:
+            if self._ahead is not ahead or self._failed:
                 return None
             self._ahead = None
             self._write([frame], ahead.start)
@@ -124,7 +134,7 @@ class Segment:
         try:
             return write_all(self._file, buffers, offset)
         except OSError as error:
-            self._ahead = None
+            self._ahead, self._tail = None, True
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self.written)
             raise OutOfResources(f"spool write: {error.strerror}") from error
@@ -143,12 +153,13 @@ class Segment:
 
     def _sync_unlocked(self, target: int) -> None:
         self._cond.release()
-        failed = False
+        failed = True
         try:
             os.fdatasync(self._file)
+            failed = False
         except OSError:
             # After a failed fsync the kernel may have dropped the pages: never try again, never acknowledge.
-            failed = True
+            pass
         finally:
             self._cond.acquire()
             self._syncing = False
@@ -162,8 +173,8 @@ class Segment:
         with self._cond:
             if self._failed:
                 return True
-            if not self.written:
-                return False
+            if not self.written:  # what was written ahead and given up must not keep the disk
+                return self._tail and self._ahead is None and now - self.touched >= idle_s_max
             return (
                 self.written >= bytes_max
                 or now - self.touched >= idle_s_max
@@ -216,15 +227,17 @@ class Ahead:
 
 def begin_writeback(file: int, offset: int, length: int) -> None:
     """Ask the kernel to begin writing a range to the disk; it does not wait, and promises nothing (sync_file_range(2),
-    Linux). Elsewhere nothing happens."""
-    if _sync_file_range is not None:
-        _sync_file_range(file, offset, length, SYNC_FILE_RANGE_WRITE)
+    Linux). Elsewhere, and on file systems that do not know it, nothing happens. Raises OSError where writing failed."""
+    if _sync_file_range is None or _sync_file_range(file, offset, length, SYNC_FILE_RANGE_WRITE) == 0:
+        return
+    if (number := ctypes.get_errno()) not in NO_WRITEBACK:
+        raise OSError(number, os.strerror(number))
 
 
 def _linux_sync_file_range() -> Callable[[int, int, int, int], int] | None:
     if sys.platform != "linux":
         return None
-    call = ctypes.CDLL(None).sync_file_range
+    call = ctypes.CDLL(None, use_errno=True).sync_file_range
     call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
     return call
 

@@ -48,6 +48,7 @@ class Spool:
         self._lock = threading.Lock()
         self._free_read = (-1.0, 0)
         self._durable_directories: set[str] = set()
+        self._closed = False
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._owner = os.open(root / ".owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -74,11 +75,13 @@ class Spool:
         self._sealer.start()
 
     def close(self) -> None:
-        """Seal everything and hand it over. Nothing may be received any more."""
+        """Seal everything and hand it over. What is still being received is refused: another process may own the
+        directory from now on, and would take a new segment for one that a dead process left."""
         self._stop.set()
         if self._sealer.is_alive():
             self._sealer.join()
         with self._lock:
+            self._closed = True
             lanes = list(self._open)
         for lane in lanes:
             self._seal(lane)
@@ -106,6 +109,8 @@ class Spool:
 
     def new_segment_path(self, lane: Lane) -> Path:
         """The path of a new segment, in a directory that is durable; raises OutOfResources."""
+        if self._closed:
+            raise OutOfResources("the node stops")
         facility, urgent = lane
         directory = self.root / facility
         if facility not in self._durable_directories or not directory.exists():
@@ -174,8 +179,15 @@ class Spool:
 def recover(root: Path) -> list[Path]:
     """What an earlier run left in a spool: its segments, cut back to their whole records."""
     for unfinished in root.glob("*/*.part"):
-        unfinished.unlink()
-    return [path for path in sorted(root.glob("*/*.seg")) if _recover_segment(path)]
+        unfinished.unlink(missing_ok=True)
+    found = []
+    for path in sorted(root.glob("*/*.seg")):
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # the process that recovered it before has shipped it meanwhile
+            if _recover_segment(path):
+                found.append(path)
+    return found
 
 
 def _recover_segment(path: Path) -> bool:

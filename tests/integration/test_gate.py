@@ -21,6 +21,7 @@ from tests.support.pdu import (
     VERIFICATION,
     Context,
     Peer,
+    made,
 )
 from tests.support.server import Server
 from tests.support.watch import knows_device, settled, sop_uids, whole
@@ -195,3 +196,16 @@ def test_a_pdu_that_drips_in_is_not_waited_for(server: Server) -> None:
                 if time.monotonic() - began > 30:
                     break
         assert time.monotonic() - began < 3 * IDLE_SECONDS
+
+
+def test_a_store_that_takes_long_is_not_idle(server: Server) -> None:
+    """Longer than the time after which a silent peer is left: what flows is waited for, and its association goes on."""
+    one = made(pixels=bytes(500_000))
+    with calls(server, "ANYBODY", ((CT, (EXPLICIT,)), (VERIFICATION, (EXPLICIT,)))) as (caller, _):
+        for piece in pdu.message(pdu.store_rq(one.instance), one.data, piece=len(one.data) // 12):
+            caller.send(piece)
+            time.sleep(0.5)
+        assert caller.answer().status == 0
+        time.sleep(0.5)
+        assert caller.echo() == 0
+        caller.release()
