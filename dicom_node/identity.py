@@ -40,11 +40,12 @@ class Identity(Protocol):
 class Users:
     """Checks who the peers say that they are. Safe to share between threads."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, processes: int = 1) -> None:
+        """`processes`: how many of the node check users, each its share of what an address may try."""
         self._archive = archive
         self._required = archive.settings.dicom_identity == "required"
         self._tokens: TokenIssuer | None = None
-        self._tries = Tries(TRIES_PER_PEER_MAX)
+        self._tries = Tries(max(1, TRIES_PER_PEER_MAX // processes))
         self._hashing = threading.BoundedSemaphore(HASHES_MAX)
         self._secret = secrets.token_bytes(32)
         self._proven: OrderedDict[bytes, float] = OrderedDict()

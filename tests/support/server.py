@@ -122,7 +122,10 @@ class Server:
             form = {"username": "admin", "password": PASSWORD}
             token = httpx.post(f"{self.url}/api/auth/token", data=form, timeout=10).raise_for_status().json()
             bearer = {"Authorization": f"Bearer {token['access_token']}"}
-            self._client = httpx.Client(base_url=self.url, headers=bearer, timeout=60)
+            limits = httpx.Limits(
+                keepalive_expiry=2
+            )  # before the server, which closes idle connections after 5 s
+            self._client = httpx.Client(base_url=self.url, headers=bearer, timeout=60, limits=limits)
         return self._client
 
     def get(self, path: str, **params: Any) -> Any:
