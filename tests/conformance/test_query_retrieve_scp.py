@@ -190,9 +190,11 @@ def archive(server: Server) -> Iterator[Archive]:
 
 
 @contextlib.contextmanager
-def destination(archive: Archive, title: str, port: int) -> Iterator[None]:
+def destination(archive: Archive, title: str, port: int, associations: int = 2) -> Iterator[None]:
     """Registered for the block."""
-    remotes.add_remote(archive, Remote(title.lower(), title, "127.0.0.1", port))
+    remotes.add_remote(
+        archive, Remote(title.lower(), title, "127.0.0.1", port, associations_max=associations)
+    )
     try:
         yield
     finally:
@@ -218,8 +220,9 @@ def test_move_over_several_associations_byte_for_byte(
 
 
 def test_move_to_another_archive(server: Server, archive: Archive, world: World, tmp_path: Path) -> None:
-    """DCMTK's dcmqrscp, which takes no compressed pictures: all studies of a patient."""
-    with dcmqrscp(tmp_path / "qr", "MOVE_QR") as receiver, destination(archive, "MOVE_QR", receiver.port):
+    """DCMTK's dcmqrscp, which takes no compressed pictures: all studies of a patient. On one association: what comes on
+    two at once it writes under the same names now and then, and answers A900."""
+    with dcmqrscp(tmp_path / "qr", "MOVE_QR") as receiver, destination(archive, "MOVE_QR", receiver.port, 1):
         done = movescu(server, "MOVE_QR", "0008,0052=PATIENT", f"PatientID={world.ct.patient_id}", model="-P")
         assert done.returncode == 0, done.stderr
         got = receiver.received()

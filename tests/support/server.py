@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,14 +27,19 @@ from storage.embedded import DATABASE
 ROOT = Path(__file__).resolve().parents[2]
 TONGYING = ROOT / ".venv" / "bin" / "tongying"
 PASSWORD = "a test's own password"
+PORTS = range(20_000, 32_000)  # below the usual ip_local_port_range
+_ports = itertools.count(random.SystemRandom().randrange(len(PORTS)))
 START_SECONDS, STOP_SECONDS = 90, 60
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, of those that the kernel gives to no connection: else one of the many that
+    tests open may have it before the server does."""
+    while True:
+        port = PORTS[0] + next(_ports) % len(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(check: Callable[[], Any], seconds: float = 30, what: str = "") -> Any:
