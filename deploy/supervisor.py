@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dicom_node.tls import server_context
 from pacs.errors import SettingError
 from pacs.logs import get
-from pacs.processes import end_with_parent
+from pacs.processes import Restarts, end_with_parent
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.embedded import EmbeddedDatabase
@@ -27,7 +27,7 @@ from storage.setup import prepare
 
 log = get("up")
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
-STEADY_SECONDS = 30  # a part that ran this long starts its back-off anew
+LOOK_SECONDS = 0.1
 STOP_SECONDS = 20
 CELERY = [sys.executable, "-m", "celery", "--quiet", "--app"]
 
@@ -40,7 +40,7 @@ class Part:
     command: list[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    failures: int = 0
+    restarts: Restarts = field(default_factory=lambda: Restarts(RESTART_SECONDS))
     not_before: float = 0.0
 
 
@@ -119,7 +119,7 @@ class Supervisor:
                 self._watch_database()
                 for part in self.parts:
                     self._watch(part)
-                self.stopping.wait(0.1)
+                time.sleep(LOOK_SECONDS)  # not a wait: the handler that sets it would find its lock taken
         finally:
             self._stop_all()
 
@@ -136,9 +136,7 @@ class Supervisor:
             status = part.process.poll()
             if status is None:
                 return
-            steady = now - part.started > STEADY_SECONDS
-            part.failures = 1 if steady else part.failures + 1
-            part.not_before = now + RESTART_SECONDS[min(part.failures, len(RESTART_SECONDS)) - 1]
+            part.not_before = now + part.restarts.pause(now - part.started)
             log.error("part_ended", part=part.name, status=status)
             part.process = None
         if now >= part.not_before:

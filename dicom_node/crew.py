@@ -13,12 +13,11 @@ from collections.abc import Callable
 
 from dicom_node.acceptor import Entrance
 from pacs.logs import get
-from pacs.processes import end_with_parent
+from pacs.processes import Restarts, end_with_parent
 
 log = get("crew")
 LOOK_SECONDS = 0.1
 RESTART_SECONDS = (0.1, 0.5, 1, 2, 5)  # after the first end in a row, the second, …
-STEADY_SECONDS = 30  # a process that ran this long starts its back-off anew
 STOP_SECONDS = 40  # longer than a process takes to ship what it holds
 
 
@@ -31,13 +30,12 @@ class Crew:
         self._numbers: dict[int, int] = {}  # process ID → number
         self._due = dict.fromkeys(range(1, processes + 1), 0.0)  # number → when it is started
         self._started: dict[int, float] = {}
-        self._ends = dict.fromkeys(range(1, processes + 1), 0)  # in a row
+        self._restarts = {number: Restarts(RESTART_SECONDS) for number in self._due}
 
     def run(self, stop: threading.Event) -> int:
         """Until `stop` is set and all have ended; 0."""
-        signal.signal(
-            signal.SIGCHLD, signal.SIG_DFL
-        )  # whoever started us may have ignored it, and we could not wait
+        # Whoever started us may have ignored it, and then we could not wait.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         gc.freeze()  # what is there now is shared for good
         while not stop.is_set():
             now = time.monotonic()
@@ -55,7 +53,7 @@ class Crew:
             pid = os.fork()
         except OSError as error:  # too many processes, no memory: the others go on
             log.error("fork_failed", number=number, reason=error.strerror)
-            self._put_off(number)
+            self._put_off(number, ran_seconds=0)
             return
         if pid == 0:
             self._be(number, parent)
@@ -89,15 +87,11 @@ class Crew:
 
     def _ended(self, number: int, status: int) -> None:
         self._entrance.census.strike_off(number)
-        if time.monotonic() - self._started[number] > STEADY_SECONDS:
-            self._ends[number] = 0
         log.error("process_ended", number=number, status=status)
-        self._put_off(number)
+        self._put_off(number, time.monotonic() - self._started[number])
 
-    def _put_off(self, number: int) -> None:
-        self._ends[number] += 1
-        pause = RESTART_SECONDS[min(self._ends[number], len(RESTART_SECONDS)) - 1]
-        self._due[number] = time.monotonic() + pause
+    def _put_off(self, number: int, ran_seconds: float) -> None:
+        self._due[number] = time.monotonic() + self._restarts[number].pause(ran_seconds)
 
     def _stop_all(self) -> None:
         self._signal(signal.SIGTERM)

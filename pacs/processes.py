@@ -9,10 +9,12 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+STEADY_SECONDS = 30  # a process that ran this long begins its pauses anew
 R = TypeVar("R")
 
 
@@ -31,6 +33,19 @@ def give_way(nice: int) -> None:
     os.nice(nice)
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
+
+
+@dataclass(slots=True)
+class Restarts:
+    """How long to wait before a process that ended is started again: after its first end in a row, its second, …"""
+
+    pauses_seconds: tuple[float, ...]
+    ends: int = 0  # in a row
+
+    def pause(self, ran_seconds: float) -> float:
+        """It ended. One that ran long enough begins anew."""
+        self.ends = 1 if ran_seconds > STEADY_SECONDS else self.ends + 1
+        return self.pauses_seconds[min(self.ends, len(self.pauses_seconds)) - 1]
 
 
 @contextlib.contextmanager

@@ -21,9 +21,8 @@ from storage.segments import Ahead, begin_writeback, remove, sync_directory, wri
 from storage.spool import Lane, Spool
 
 BUFFER_BYTES = 1024 * 1024  # of a reception, from its first bytes on
-AHEAD_BYTES = (
-    192 * 1024
-)  # so much of an instance goes to the disk while the rest arrives; less costs more calls
+# So much of an instance goes to the disk while the rest arrives; less costs more calls.
+AHEAD_BYTES = 192 * 1024
 
 
 class Reception:
@@ -34,7 +33,7 @@ class Reception:
         self._buffer = bytearray()
         self._length = 0
         self._large: _LargeObject | None = None
-        self._header: RecordHeader | None = None
+        self._header: bytes | None = None  # of the record, encoded
         self._part10 = b""
         self._crc = 0  # of the Part 10 file as far as it came
         self._lane: Lane = ("", False)
@@ -54,7 +53,7 @@ class Reception:
         self._crc = crc32(self._part10)
         self._header = RecordHeader(
             origin, time.time_ns(), sop_class, sop_instance, transfer_syntax, len(self._part10)
-        )
+        ).encode()
 
     def room(self, length: int) -> memoryview:
         """Where the next `length` bytes of the data set go; raises TooLarge or OutOfResources."""
@@ -85,7 +84,7 @@ class Reception:
             body = memoryview(self._buffer)[: self._length]
             if self._ahead is not None and self._ahead_bytes < self._length:
                 self._write_ahead(more=False)
-            frame = records.frame(header, len(self._part10) + len(body), self._crc)
+            frame = records.frame_encoded(header, len(self._part10) + len(body), self._crc)
             self._spool.append(self._lane, frame, [self._part10, body], self._ahead)
             self._ahead = None
         self._length = 0
@@ -126,7 +125,7 @@ class Reception:
 
     def _begin_ahead(self, piece: memoryview) -> bool:
         assert self._header is not None, "begin first"
-        self._ahead = self._spool.ahead(self._lane, len(records.frame(self._header, 0, 0)))
+        self._ahead = self._spool.ahead(self._lane, records.FIXED_BYTES + len(self._header))
         return self._ahead is not None and self._ahead.write([self._part10, piece], more=True)
 
     def _spill(self) -> None:
@@ -145,10 +144,10 @@ class Reception:
 class _LargeObject:
     """A record written piece by piece into a segment of its own; its frame is written last, at the start."""
 
-    def __init__(self, path: Path, header: RecordHeader, part10: bytes, spool: Spool) -> None:
+    def __init__(self, path: Path, header: bytes, part10: bytes, spool: Spool) -> None:
         self.path, self._header, self._spool = path.with_suffix(".part"), header, spool
         self._length = 0
-        self._start = len(records.frame(header, 0, 0))
+        self._start = records.FIXED_BYTES + len(header)
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -173,7 +172,7 @@ class _LargeObject:
     def finish(self, crc: int) -> Path:
         """Write the frame, sync, and give the path of the whole segment; `crc` is that of all that was written."""
         try:
-            write_all(self._file, [records.frame(self._header, self._length, crc)], 0)
+            write_all(self._file, [records.frame_encoded(self._header, self._length, crc)], 0)
             os.fsync(self._file)
             whole = self.path.rename(self.path.with_suffix(".seg"))
             sync_directory(self.path.parent)

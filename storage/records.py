@@ -98,7 +98,11 @@ class Readable(Protocol):
 
 def frame(header: RecordHeader, body_length: int, body_crc: int) -> bytes:
     """The bytes that stand before the body."""
-    encoded = header.encode()
+    return frame_encoded(header.encode(), body_length, body_crc)
+
+
+def frame_encoded(encoded: bytes, body_length: int, body_crc: int) -> bytes:
+    """The same, of a header that is encoded already."""
     fixed = _FIXED.pack(MAGIC, len(encoded), body_length, body_crc, crc32(encoded))
     return fixed + encoded
 

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pacs.access import Principal, Role, may_see
+from pacs.access import Principal, may_see
 from pacs.errors import Conflict, Forbidden, NotFound
 from storage import registry
 from storage.archive import Archive
 from storage.devices import ASSOCIATIONS_MAX, DESCRIPTION_CHARACTERS_MAX
 from storage.registry import RegisteredDevice
-from viewer_api.auth import TheArchive, Who
+from viewer_api.administration import Administrator, check_facility
+from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api", tags=["devices"])
 DeviceRole = Literal["store", "query", "retrieve", "worklist"]
-
-
-def administrator(who: Who) -> Principal:
-    """Only administrators come here; raises Forbidden for others."""
-    if who.role is not Role.ADMINISTRATOR:
-        raise Forbidden("only administrators may do this")
-    return who
-
-
-Administrator = Annotated[Principal, Depends(administrator)]
 
 
 class Facility(BaseModel):
@@ -120,7 +111,7 @@ def devices(who: Administrator, archive: TheArchive) -> Devices:
 @router.post("/devices", status_code=201)
 def add_device(new: NewDevice, who: Administrator, archive: TheArchive) -> Device:
     """Let a device call the node; it knows it within five seconds."""
-    _check_facility(who, new.facility)
+    check_facility(who, new.facility)
     return _shown(registry.new_device(archive, RegisteredDevice.from_json(new.model_dump())))
 
 
@@ -130,7 +121,7 @@ def change_device(device_id: int, change: DeviceChange, who: Administrator, arch
     _check_device(archive, who, device_id)
     fields: dict[str, Any] = change.model_dump(exclude_unset=True)
     if "facility" in fields:
-        _check_facility(who, fields["facility"])
+        check_facility(who, fields["facility"])
     fields |= {name: tuple(fields[name]) for name in ("roles", "syntaxes") if name in fields}
     return _shown(registry.change_device(archive, device_id, fields))
 
@@ -141,11 +132,6 @@ def remove_device(device_id: int, who: Administrator, archive: TheArchive) -> Re
     _check_device(archive, who, device_id)
     registry.remove_device(archive, device_id)
     return Response(status_code=204)
-
-
-def _check_facility(who: Principal, code: str) -> None:
-    if not may_see(who, code):
-        raise NotFound(f"there is no facility {code}")
 
 
 def _check_device(archive: Archive, who: Principal, device_id: int) -> None:

@@ -19,8 +19,8 @@ from storage import echoes, remotes, routing, sending
 from storage.archive import Archive
 from storage.remotes import ASSOCIATIONS_MAX, CA_CHARACTERS_MAX, DICOM, NAME_CHARACTERS_MAX
 from storage.routing import Route
+from viewer_api.administration import Administrator, check_facility
 from viewer_api.auth import TheArchive
-from viewer_api.devices import Administrator
 
 router = APIRouter(prefix="/api", tags=["exchange"])
 PAGE_MAX = 1000
@@ -113,7 +113,7 @@ def list_remotes(who: Administrator, archive: TheArchive) -> Remotes:
 @router.post("/remotes", status_code=201)
 def add_remote(new: NewRemote, who: Administrator, archive: TheArchive) -> Remote:
     """Register a DICOM node under a new name."""
-    _check_facility(who, new.facility)
+    check_facility(who, new.facility)
     fields = new.model_dump() | {"syntaxes": tuple(new.syntaxes)}
     return _shown(remotes.new_remote(archive, remotes.Remote(**fields)))
 
@@ -124,7 +124,7 @@ def change_remote(remote_id: Key, change: RemoteChange, who: Administrator, arch
     _remote(archive, who, remote_id)
     fields: dict[str, Any] = change.model_dump(exclude_unset=True)
     if "facility" in fields:
-        _check_facility(who, fields["facility"])
+        check_facility(who, fields["facility"])
     if "syntaxes" in fields:
         fields["syntaxes"] = tuple(fields["syntaxes"])
     return _shown(remotes.change_remote(archive, remote_id, fields))
@@ -181,7 +181,7 @@ def list_routes(who: Administrator, archive: TheArchive) -> Rules:
 @router.post("/routes", status_code=201)
 def add_route(new: NewRule, who: Administrator, archive: TheArchive) -> Rule:
     """Send on what arrives from now on and fits."""
-    _check_facility(who, new.facility)
+    check_facility(who, new.facility)
     _named(archive, who, new.remote)
     number = routing.add_route(archive, Route(**new.model_dump()))
     return _rule(routing.find_route(archive, number))
@@ -273,11 +273,6 @@ def cancel(send_id: Key, who: Administrator, archive: TheArchive) -> Response:
     """Give it up; it stays in the list as failed. What is under way may still arrive."""
     sending.cancel(archive, who, send_id)
     return Response(status_code=204)
-
-
-def _check_facility(who: Principal, code: str) -> None:
-    if not may_see(who, code):
-        raise NotFound(f"there is no facility {code}")
 
 
 def _remote(archive: Archive, who: Principal, remote_id: int) -> remotes.Remote:

@@ -33,8 +33,8 @@ from pacs.worklist import (
 from storage import worklist
 from storage.registry import LOCAL
 from storage.worklist import Entry
+from viewer_api.administration import Administrator
 from viewer_api.auth import TheArchive
-from viewer_api.devices import Administrator
 
 router = APIRouter(prefix="/api/worklist", tags=["worklist"])
 PAGE_MAX = 500

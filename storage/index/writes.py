@@ -197,9 +197,8 @@ def insert_instances(connection: Connection, facility_id: int, rows: list[Instan
     """Insert the narrow rows; False if another transaction was faster with one of them: then try all again."""
     if not rows:
         return True
-    hashes, ranks, pks = zip(
-        *sorted(rows), strict=True
-    )  # two packs of the same instances would else deadlock
+    # Sorted, because two packs of the same instances would else deadlock.
+    hashes, ranks, pks = zip(*sorted(rows), strict=True)
     given = {"hashes": list(hashes), "ranks": list(ranks), "series": list(pks), "facility": facility_id}
     return connection.execute(_INSERT_INSTANCES, given).rowcount == len(rows)
 

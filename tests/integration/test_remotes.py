@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from pacs.access import Role
 from storage.accounts import User
 from storage.tokens import TokenIssuer
 from tests.support.certificates import Certificate, authority, signed
-from tests.support.dicom import NO_WAIT, describe, send_raw
+from tests.support.dicom import describe, send_raw
 from tests.support.peers import Receiver, opened, storescp
 from tests.support.server import Server, eventually, free_port
 from tests.support.studies import Study, ct_study
@@ -60,28 +58,12 @@ def study(server: Server, workspace: Path) -> Study:
     return made
 
 
-@contextlib.contextmanager
-def over_tls(folder: Path, pki: dict[str, Certificate], *options: str | Path) -> Iterator[Receiver]:
+def over_tls(
+    folder: Path, pki: dict[str, Certificate], *options: str | Path
+) -> contextlib.AbstractContextManager[Receiver]:
     """DCMTK's storescp with its certificate; as told by `options` it asks for ours."""
-    folder.mkdir(parents=True)
-    port = free_port()
-    command = [
-        "storescp", "--promiscuous", "--accept-all", "--bit-preserving", "-dhl", "-od", folder,
-        "+tls", pki["peer"].key, pki["peer"].certificate, *options, port,
-    ]  # fmt: skip
-    process = subprocess.Popen([*map(str, command)], env=NO_WAIT, stderr=subprocess.DEVNULL)
-    try:
-        eventually(lambda: _listens(port), 20, "storescp listens")
-        yield Receiver(folder, port, process)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+    own = ("+tls", pki["peer"].key, pki["peer"].certificate)
+    return storescp(folder, "--accept-all", *map(str, (*own, *options)))
 
 
 def remote(server: Server, name: str, **fields: Any) -> dict[str, Any]:
