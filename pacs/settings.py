@@ -70,6 +70,7 @@ class Settings:
     object_bytes_max: int = 64 * 1024 * MIB
     disk_free_bytes_min: int = 512 * MIB
     sweep_seconds: float = 2.0
+    shelf_bytes_max: int = 64 * MIB  # of each process: what it read and decoded lately
     commitment_patience_seconds: float = 120.0  # for what is not indexed yet; then it is told as missing
 
     pdu_bytes_max: int = 256 * 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -24,11 +24,12 @@ class Archive:
     settings: Settings
     database: Database
     objects: ObjectStore
-    shelf: Shelf = field(default_factory=Shelf)  # for retrieve alone: what is visible never changes
+    shelf: Shelf  # for retrieve alone: what is visible never changes
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
-        return cls(settings, open_database(settings), open_store(settings))
+        shelf = Shelf(settings.shelf_bytes_max)
+        return cls(settings, open_database(settings), open_store(settings), shelf)
 
     def entries(self, connection: Connection, series_pk: int) -> list[Entry]:
         """All instances of a series, conflicting ones too, in the order in which their packs came."""

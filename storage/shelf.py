@@ -19,7 +19,6 @@ from storage.contents import Entry
 from storage.packnames import contents_key, metadata_key
 
 T = TypeVar("T")
-SHELF_BYTES_MAX = 64 * 1024 * 1024
 SHARE_MAX = 4  # one thing may take a quarter
 ENTRY_BYTES, FRAME_BYTES = 1800, 260  # about, in memory
 
@@ -41,7 +40,7 @@ class Shown:
 class Shelf:
     """A bounded memory, the least used goes first. Safe to share between threads."""
 
-    def __init__(self, bytes_max: int = SHELF_BYTES_MAX) -> None:
+    def __init__(self, bytes_max: int) -> None:
         self._max, self._bytes = bytes_max, 0
         self._things: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()

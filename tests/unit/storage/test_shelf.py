@@ -20,7 +20,7 @@ ENTRY = Entry(
 
 
 def test_what_lies_on_it_is_not_made_again() -> None:
-    shelf, made = Shelf(), []
+    shelf, made = Shelf(10_000), []
     for _ in range(3):
         assert shelf.take("key", lambda: made.append(1) or "thing", len) == "thing"  # type: ignore[func-returns-value]
     assert made == [1]
@@ -59,7 +59,7 @@ def test_conflicting_instances_are_not_shown_and_lines_are_in_the_entries_order(
     store.put(contents_key(1, PACK, 0), contents.encode([ENTRY, conflicting, other]))
     lines = [{"00080018": {"vr": "UI", "Value": [uid]}} for uid in ("1.2.3", "1.2.4")]
     store.put(metadata_key(1, PACK, 0), contents.encode_metadata(lines))
-    shelf = Shelf()
+    shelf = Shelf(10_000)
     shown = shelf.shown(store, 1, PACK, 0)
     assert shown.entries == (ENTRY, other)
     assert shown.places == {"1.2.3": 0, "1.2.4": 1}
