@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -93,6 +95,18 @@ class Tongying:
                     found.setdefault(role, []).append(child.pid)
                     break
         return found
+
+    @contextmanager
+    def workers_held(self) -> Iterator[None]:
+        """None of its workers runs in the block."""
+        workers = [p for root in self.roles()["worker"] for p in tree(root)]
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
 
     def _postgres(self) -> int:
         return int((self.server.data / "postgres" / "postmaster.pid").read_text().split()[0])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack
+from pathlib import Path
 
 from bench.corpus import Study, make_study
 from bench.measure import Figure, Group, Row, cpu_seconds, settle, until
-from bench.peers import TONGYING, Peer
+from bench.peers import TONGYING, Peer, Tongying
 from bench.run import Run
 from bench.senders import send
 from bench.web import Client
@@ -15,6 +16,8 @@ from bench.web import Client
 ASSOCIATIONS_MAX = 4
 INDEXED_SECONDS_MAX = 120
 POLL_SECONDS = 0.02
+ACKNOWLEDGED = ("acknowledged", "images/s")
+ELSEWHERE = ("acknowledged, workers elsewhere", "images/s")
 REMARKS = (
     "The sender is DCMTK's storescu with TCP_NODELAY=1, one process for each association, on the same two cores as "
     "the receiver: a rate is that of both together. It includes the start of the sender and its association.",
@@ -22,6 +25,9 @@ REMARKS = (
     "that names their file was. Orthanc syncs each image's file as well (its default; strace shows one fdatasync an "
     "image), not its folder or its index, and indexes before it answers. storescp syncs nothing and has no index: what "
     "it acknowledged may be lost with the power.",
+    "Workers elsewhere: a round of its own, in which Tongying's workers are stopped while the images arrive, as if "
+    "they ran on other machines; they index afterwards. The peers have no such parts: theirs are the figures of "
+    "the row above it.",
     "Indexed: from the first byte sent until the study list of QIDO-RS shows the full count of all studies. For "
     "Orthanc that is the answer to the last image; Tongying indexes behind the acknowledgement.",
     "CPU: user and system time of the peer's processes for each image, until all are indexed. "
@@ -45,6 +51,10 @@ def measure(run: Run) -> Group:
                 study.stamp()
             for peer in run.peers.values():
                 taken = _round(peer, studies, associations, run.sizes.settle_seconds)
+                elsewhere = taken[ACKNOWLEDGED]
+                if isinstance(peer, Tongying):
+                    elsewhere = _without_workers(peer, studies, associations, run.sizes.settle_seconds)
+                taken = {ACKNOWLEDGED: taken[ACKNOWLEDGED], ELSEWHERE: elsewhere} | taken
                 if number >= 0:
                     for (what, unit), value in taken.items():
                         samples[f"{_said(associations)}: {what}", unit][peer.name].append(value)
@@ -68,15 +78,14 @@ def _round(
     """Send all studies once, and wait until they are listed."""
     settle(settle_seconds)
     images = sum(len(s.images) for s in studies)
-    folders = [[s.folder for s in studies]] if associations == 1 else [[s.folder] for s in studies]
     before = {role: cpu_seconds(pids) for role, pids in peer.roles().items()}
     with ExitStack() as stack:
         client = stack.enter_context(Client(peer.web)) if peer.web else None
-        acked = send(peer, folders)
+        acked = send(peer, _folders(studies, associations))
         indexed = acked + _until_listed(client, studies) if client else None
     after = {role: cpu_seconds(pids) for role, pids in peer.roles().items()}
     peer.tidy()
-    taken = {("acknowledged", "images/s"): images / acked}
+    taken = {ACKNOWLEDGED: images / acked}
     if indexed:
         taken["acknowledged and indexed", "images/s"] = images / indexed
     spent = {role: (after[role] - before[role]) * 1000 / images for role in after}
@@ -84,6 +93,23 @@ def _round(
     if peer.name == TONGYING:
         taken |= {(f"CPU, {role}", "ms/image"): ms for role, ms in spent.items() if role != "API"}
     return taken
+
+
+def _without_workers(peer: Tongying, studies: list[Study], associations: int, settle_seconds: float) -> float:
+    """Images a second that are acknowledged while the workers stand still; they index what waits afterwards."""
+    for study in studies:
+        study.stamp()
+    settle(settle_seconds)
+    with peer.workers_held():
+        acked = send(peer, _folders(studies, associations))
+    with Client(peer.web) as client:
+        _until_listed(client, studies)
+    return sum(len(s.images) for s in studies) / acked
+
+
+def _folders(studies: list[Study], associations: int) -> list[list[Path]]:
+    """What each association sends."""
+    return [[s.folder for s in studies]] if associations == 1 else [[s.folder] for s in studies]
 
 
 def _until_listed(client: Client, studies: list[Study]) -> float:

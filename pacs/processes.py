@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import pickle
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+OBJECTS_BETWEEN_COLLECTIONS = 50_000  # a few MB
 STEADY_SECONDS = 30  # a process that ran this long begins its pauses anew
 R = TypeVar("R")
 
@@ -25,6 +27,14 @@ def end_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def collect_seldom() -> None:
+    """For a process that makes many objects at once and hardly a cycle: with Python's own threshold (700 more objects
+    than before), looking for cycles among all of a pack's attributes takes a tenth of the time of indexing them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 10, 10)
 
 
 def give_way(nice: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from celery.signals import worker_init
 
 from pacs import logs
-from pacs.processes import ends_within, give_way
+from pacs.processes import collect_seldom, ends_within, give_way
 from storage.archive import Archive
 from storage.database import Unavailable
 from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints
@@ -34,6 +34,7 @@ INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60
 def _give_way(**_: Any) -> None:
     """What was acknowledged can wait for a moment; who sends, and who looks, should not wait for the index."""
     give_way(settings.worker_nice)
+    collect_seldom()
 
 
 @cache
