@@ -74,6 +74,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _a("00080090", "ReferringPhysicianName", "PN", S, "referring", phi=True),
     _a("00080061", "ModalitiesInStudy", "CS", S, "modalities", computed=True),
     _a("00080062", "SOPClassesInStudy", "UI", S, "sop_classes", computed=True),
+    _a("00080063", "AnatomicRegionsInStudyCodeSequence", "SQ", S, "regions", computed=True),
     _a("00201206", "NumberOfStudyRelatedSeries", "IS", S, "series_count", computed=True),
     _a("00201208", "NumberOfStudyRelatedInstances", "IS", S, "instance_count", computed=True),
     _a("00080051", "IssuerOfAccessionNumberSequence", "SQ", S),

@@ -36,8 +36,9 @@ def query_of(identifier: Json, level: Level, *, combined: bool = False, strict: 
 
 
 def _in_sql(attribute: Attribute) -> bool:
-    """Names are compared without case and accents, for which the index has words of the patient's name alone."""
-    return attribute.vr != "PN" or attribute.keyword == "PatientName"
+    """Names are compared without case and accents, for which the index has words of the patient's name alone; and
+    items of sequences by their attributes."""
+    return attribute.vr not in ("PN", "SQ") or attribute.keyword == "PatientName"
 
 
 def needs_metadata(identifier: Json, level: Level) -> bool:

@@ -18,7 +18,7 @@ from pacs.encoded.dictionary import public_vr
 from pacs.errors import BadQuery
 from pacs.names import fold, pn_text
 from pacs.query import Between, Match, Wildcard, match
-from pacs.values import Json, da, tm
+from pacs.values import Json, da, items, tm
 
 Test = Callable[[Json], bool]
 NESTING_LEVELS_MAX = 16  # of sequences in an identifier
@@ -61,14 +61,14 @@ def _project(identifier: Json, dataset: Json, depth: int) -> Json:
         vr = _vr(tag, asked, dataset)
         found = dataset.get(tag, {"vr": vr})
         item = _item(asked, depth) if vr == "SQ" else None
-        answer[tag] = _project_sequence(item, found, depth) if item else found
+        answer[tag] = _project_sequence(item, items(dataset, tag), depth) if item else found
     return answer
 
 
-def _project_sequence(item: Json, found: Json, depth: int) -> Json:
+def _project_sequence(item: Json, found: list[Json], depth: int) -> Json:
     fits = _all_of(_tests(item, depth + 1))
-    items = [_project(item, i, depth + 1) for i in _items(found) if fits(i)]
-    return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+    projected = [_project(item, i, depth + 1) for i in found if fits(i)]
+    return {"vr": "SQ", "Value": projected} if projected else {"vr": "SQ"}
 
 
 def _all_of(tests: list[Test]) -> Test:
@@ -106,16 +106,12 @@ def _vr(tag: str, asked: Json, dataset: Json) -> str:
 
 def _item(asked: Json, depth: int) -> Json | None:
     """The keys within a sequence; raises BadQuery where there is more than one item, or no item at all."""
-    items = asked.get("Value") or []
-    if len(items) > 1 or any(i is not None and not isinstance(i, dict) for i in items):
+    given = asked.get("Value") or []
+    if len(given) > 1 or any(i is not None and not isinstance(i, dict) for i in given):
         raise BadQuery("a sequence of an identifier has one item (PS3.4 C.2.2.2.6)")
     if depth >= NESTING_LEVELS_MAX:
         raise BadQuery(f"an identifier has at most {NESTING_LEVELS_MAX} levels of sequences")
-    return items[0] if items else None
-
-
-def _items(found: Json) -> list[Json]:
-    return [i for i in found.get("Value") or [] if isinstance(i, dict)]
+    return given[0] if given else None
 
 
 def _sequence(tag: str, asked: Json, depth: int) -> list[Test]:
@@ -124,7 +120,7 @@ def _sequence(tag: str, asked: Json, depth: int) -> list[Test]:
     if not tests:
         return []
     fits = _all_of(tests)
-    return [lambda dataset: any(fits(i) for i in _items(dataset.get(tag, {})))]
+    return [lambda dataset: any(fits(i) for i in items(dataset, tag))]
 
 
 # --- Values ---------------------------------------------------------------------------------------------------------

@@ -27,6 +27,11 @@ def first(attributes: Json, tag: str) -> Any:
     return found[0] if found else None
 
 
+def items(attributes: Json, tag: str) -> list[Json]:
+    """The items of a sequence; none if it is absent."""
+    return [item for item in values(attributes, tag) if isinstance(item, dict)]
+
+
 def text(attributes: Json, tag: str) -> str:
     """The first value as text, `""` if there is none; NULs, which PostgreSQL cannot hold, are dropped."""
     value = first(attributes, tag)

@@ -142,6 +142,8 @@ def _element(attribute: Attribute, value: Any) -> Json:
 
 
 def _value(attribute: Attribute, value: Any) -> Any:
+    if attribute.vr == "SQ":
+        return json.loads(value)
     if isinstance(value, time):
         return tm_text(value)
     if isinstance(value, date):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from pacs.errors import InvalidUID
 from pacs.names import fold, name_tokens
 from pacs.uids import clean_uid
-from pacs.values import Json, da, integer, text, tm
+from pacs.values import Json, da, integer, items, text, tm
 
 Row = dict[str, Any]
+# Code Value, Coding Scheme Designator and Version, Code Meaning, Long and URN Code Value (PS3.3 table 8.8-1).
+CODE_TAGS = ("00080100", "00080102", "00080103", "00080104", "00080119", "00080120")
+CODE_CHARACTERS_MAX = 1024
 KEY_BYTES_MAX = 512  # of a text in a B-tree, whose rows PostgreSQL limits to 2,704 bytes
 
 
@@ -68,6 +73,24 @@ def study_row(a: Json, facility_id: int, study_uid: str) -> Row:
         "name_folded": fold(name),
         "name_tokens": list(name_tokens(name)),
     }
+
+
+def regions(a: Json) -> set[str]:
+    """The items of AnatomicRegionSequence, of the instance and of its frames (PS3.3 C.7.6.16.2.8): the codes alone,
+    as JSON, one text for one code."""
+    return {_code(item) for within in _anatomies(a) for item in items(within, "00082218")} - {""}
+
+
+def _anatomies(a: Json) -> Iterator[Json]:
+    yield a
+    for groups in ("52009229", "52009230"):  # shared, and of each frame
+        for group in items(a, groups):
+            yield from items(group, "00209071")
+
+
+def _code(item: Json) -> str:
+    written = json.dumps({tag: item[tag] for tag in CODE_TAGS if text(item, tag)}, separators=(",", ":"))
+    return written if 2 < len(written) <= CODE_CHARACTERS_MAX else ""
 
 
 def series_row(a: Json, facility_id: int, series_uid: str) -> Row:

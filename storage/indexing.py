@@ -304,9 +304,11 @@ def _add(archive: Archive, connection: Connection, pack: PackRow, study_pk: int,
     ):
         outcome.series.append(series_pk)
     classes = {e.sop_class for e in shown if is_uid(e.sop_class)}
+    regions = {r for p in kept if not p.entry.conflict for r in describe.regions(p.attributes)}
     writes.grow_study(
-        connection, study_pk, shown=len(shown), size=sum(e.length for e in shown), sop_classes=classes
-    )
+        connection, study_pk, shown=len(shown), size=sum(e.length for e in shown), sop_classes=classes,
+        regions=regions,
+    )  # fmt: skip
     outcome.shown += len(shown)
 
 

@@ -91,7 +91,7 @@ def take_back(
         removes.remove_fragment(connection, pack, one.series_pk, [e.sop_instance for e in shown], keys)
         frames, size = sum(e.frame_count for e in shown), sum(e.length for e in shown)
         writes.grow_series(connection, one.series_pk, shown=-len(shown), frames=-frames, pixels=False)
-        writes.grow_study(connection, one.study_pk, shown=-len(shown), size=-size, sop_classes=())
+        writes.grow_study(connection, one.study_pk, shown=-len(shown), size=-size)
     _check_none_lost(before, read)
     _tidy(connection, pack, held, rows)
     return before

@@ -96,6 +96,7 @@ studies = Table(
     words("referring"),
     Column("modalities", ARRAY(Text), nullable=False, server_default="{}"),
     Column("sop_classes", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("regions", ARRAY(Text), nullable=False, server_default="{}"),  # code items, as JSON
     count("series_count"),
     count("instance_count"),
     count("bytes"),

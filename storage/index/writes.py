@@ -32,7 +32,7 @@ from pacs.uids import uid_hash
 from storage.index.tables import incidents, instances, packs, patients, series, series_packs, studies
 
 Row = dict[str, Any]
-SOP_CLASSES_MAX = 64  # of a study; there are a few at most, but for those who try
+VALUES_MAX = 64  # of SOP classes and of regions of a study; there are a few at most, but for those who try
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ _modalities = select(func.array_agg(func.distinct(_filled_series.c.modality))).w
 def _with(column: Any, more: Any) -> Any:
     """An array's values and these, each once."""
     value = func.unnest(column.concat(more)).column_valued("value")
-    each = select(value).distinct().order_by(value).limit(SOP_CLASSES_MAX).correlate(studies).subquery()
+    each = select(value).distinct().order_by(value).limit(VALUES_MAX).correlate(studies).subquery()
     return select(func.coalesce(func.array_agg(each.c.value), text("'{}'::text[]"))).scalar_subquery()
 
 
@@ -248,6 +248,7 @@ _GROW_STUDY = (
         series_count=select(func.count()).select_from(_filled_series).scalar_subquery(),
         modalities=func.coalesce(_modalities.scalar_subquery(), text("'{}'::text[]")),
         sop_classes=_with(studies.c.sop_classes, bindparam("classes", type_=studies.c.sop_classes.type)),
+        regions=_with(studies.c.regions, bindparam("places", type_=studies.c.regions.type)),
         updated_at=func.now(),
     )
 )
@@ -278,10 +279,19 @@ def grow_series(connection: Connection, series_pk: int, *, shown: int, frames: i
 
 
 def grow_study(
-    connection: Connection, study_pk: int, *, shown: int, size: int, sop_classes: Iterable[str]
+    connection: Connection,
+    study_pk: int,
+    *,
+    shown: int,
+    size: int,
+    sop_classes: Iterable[str] = (),
+    regions: Iterable[str] = (),
 ) -> None:
-    """Add what was indexed to a study's counts and classes, and take series count and modalities from its series."""
-    given = {"pk": study_pk, "shown": shown, "size": size, "classes": sorted(sop_classes)}
+    """Add what was indexed to a study's counts, classes and regions, and take series count and modalities from its
+    series."""
+    given = {
+        "pk": study_pk, "shown": shown, "size": size, "classes": sorted(sop_classes), "places": sorted(regions),
+    }  # fmt: skip
     connection.execute(_GROW_STUDY, given)
 
 

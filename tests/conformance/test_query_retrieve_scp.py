@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, generate_uid
 from pynetdicom import AE, evt
 
 from storage import remotes
 from storage.archive import Archive
 from storage.remotes import Remote
 from tests.support import pdu
-from tests.support.dicom import NO_WAIT, describe, send_raw
+from tests.support.dicom import NO_WAIT, dcmsend, describe, send_raw
 from tests.support.pdu import EXPLICIT, P_DATA, associated
 from tests.support.peers import dcmqrscp, opened, storescp
 from tests.support.server import Server, eventually, free_port
@@ -138,6 +138,41 @@ def test_what_is_told_of_a_study(server: Server, world: World, tmp_path: Path) -
     )
     (found,) = findscu(server, tmp_path, "0008,0052=STUDY", f"StudyInstanceUID={world.mr.uid}", *told)
     assert [found[keyword].value for keyword in told] == ["MR", MR, 1, 6]
+
+
+def test_regions_of_a_study(server: Server, tmp_path: Path) -> None:
+    """Of its images, and of the frames of enhanced ones (PS3.4 C.3.4)."""
+    study, region = generate_uid(), {"HEAD": Dataset(), "ABDOMEN": Dataset()}
+    for meaning, code in (("HEAD", "69536005"), ("ABDOMEN", "818983003")):
+        region[meaning].CodeValue, region[meaning].CodingSchemeDesignator = code, "SCT"
+        region[meaning].CodeMeaning = meaning
+    plain, enhanced, groups, anatomy = (Dataset() for _ in range(4))
+    plain.AnatomicRegionSequence = [region["HEAD"]]
+    anatomy.AnatomicRegionSequence, anatomy.FrameLaterality = [region["ABDOMEN"]], "U"
+    groups.FrameAnatomySequence = [anatomy]
+    enhanced.SharedFunctionalGroupsSequence = [groups]
+    (tmp_path / "sent").mkdir()
+    for number, one in enumerate((plain, enhanced, plain)):
+        write_instance(tmp_path / "sent" / f"{number}.dcm", one, study)
+    dcmsend(server.dicom_port, tmp_path / "sent")
+    settled(server)
+    keys = ("0008,0052=STUDY", f"StudyInstanceUID={study}", "AnatomicRegionsInStudyCodeSequence")
+    (found,) = findscu(server, tmp_path / "told", *keys)
+    assert sorted(i.CodeMeaning for i in found.AnatomicRegionsInStudyCodeSequence) == ["ABDOMEN", "HEAD"]
+    item = "AnatomicRegionsInStudyCodeSequence[0].CodeValue="
+    (found,) = findscu(server, tmp_path / "matched", *keys[:2], item + "818983003")
+    assert [i.CodeValue for i in found.AnatomicRegionsInStudyCodeSequence] == ["818983003"]
+    assert findscu(server, tmp_path / "other", *keys[:2], item + "1") == []
+    (told,) = server.get("/dicom-web/studies", StudyInstanceUID=study)
+    assert len(told["00080063"]["Value"]) == 2
+
+
+def write_instance(path: Path, one: Dataset, study: str) -> None:
+    one.SOPClassUID, one.SOPInstanceUID, one.PatientID, one.Modality = MR, generate_uid(), study[-20:], "MR"
+    one.StudyInstanceUID, one.SeriesInstanceUID = study, generate_uid()
+    one.file_meta = FileMetaDataset()
+    one.file_meta.TransferSyntaxUID = UID(EXPLICIT)
+    one.save_as(path, enforce_file_format=True)
 
 
 def test_a_list_of_uids_and_a_sequence(server: Server, world: World, tmp_path: Path) -> None:
