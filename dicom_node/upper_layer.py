@@ -353,6 +353,14 @@ def set_patience(peer: socket.socket, seconds: int) -> None:
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
 
 
+def _patience(peer: socket.socket) -> float:
+    if isinstance(peer, TlsConnection):
+        return peer.patience_seconds
+    size = struct.calcsize("ll")
+    seconds, microseconds = struct.unpack("ll", peer.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, size))
+    return float(seconds + microseconds / 1_000_000)
+
+
 def _receive(peer: socket.socket, length: int) -> bytes:
     buffer = bytearray(length)
     _receive_into(peer, memoryview(buffer))
@@ -362,9 +370,25 @@ def _receive(peer: socket.socket, length: int) -> bytes:
 def _receive_into(peer: socket.socket, room: memoryview) -> None:
     """Fill `room`; raises ConnectionLost when the peer closes, resets, or takes longer than the socket's SO_RCVTIMEO
     for all of it: a byte now and then does not hold an association open."""
+    if not room:
+        return
     try:
-        count = peer.recv_into(room, len(room), socket.MSG_WAITALL) if room else 0
+        count = peer.recv_into(room, len(room), socket.MSG_WAITALL)
+        if 0 < count < len(room):
+            count += _receive_rest(peer, room[count:])
     except OSError:
         raise ConnectionLost from None
     if count < len(room):
         raise ConnectionLost
+
+
+def _receive_rest(peer: socket.socket, room: memoryview) -> int:
+    """A read was cut short: by its time, by the end, or by a signal, as when we are stopped and go on, or a debugger
+    looks at us (signal(7)). The peer has the same time once more."""
+    deadline, done = time.monotonic() + _patience(peer), 0
+    while done < len(room) and time.monotonic() < deadline:
+        count = peer.recv_into(room[done:], len(room) - done, socket.MSG_WAITALL)
+        if not count:
+            break
+        done += count
+    return done

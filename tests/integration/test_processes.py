@@ -6,12 +6,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.support import pdu
 from tests.support.pdu import Peer, associated, made
 from tests.support.server import Server, eventually
 from tests.support.watch import answers, part, settled, sop_uids, whole
@@ -56,6 +58,22 @@ def test_callers_are_spread(server: Server) -> None:
     forks = processes(server)
     with callers(server, 2 * PROCESSES):
         assert sorted(held(fork, server.dicom_port) for fork in forks) == [2] * PROCESSES
+
+
+def test_one_that_was_stopped_goes_on_where_it_was(server: Server) -> None:
+    """Within a PDU: a signal cuts its read short (signal(7)), a debugger's look at it too."""
+    forks, one = processes(server), made(pixels=bytes(200_000))
+    command, data = pdu.message(pdu.store_rq(one.instance), one.data, piece=len(one.data))
+    with callers(server, 1) as (peer,):
+        peer.send(command, data[:100_000])
+        for _ in range(3):
+            time.sleep(0.1)
+            for number in (signal.SIGSTOP, signal.SIGCONT):
+                for fork in forks:
+                    os.kill(fork.pid, number)
+        peer.send(data[100_000:])
+        assert peer.answer().status == 0
+        peer.release()
 
 
 def test_one_that_is_killed_costs_its_own_associations_only(server: Server) -> None:

@@ -274,7 +274,7 @@ def test_several_at_once(tls: Tls) -> None:
 def test_a_cut_tls_connection_leaves_nothing(tls: Tls) -> None:
     before = use(tls.server)
     for cut in (10, 500, 3000):
-        one = made()
+        one = made(pixels=bytes(5000))
         with called(tls, tls.known) as peer:
             peer.associate([(CT, (EXPLICIT,))], calling="TELE1")
             peer.send(b"".join(pdu.message(pdu.store_rq(one.instance), one.data))[:cut])
