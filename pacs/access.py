@@ -19,6 +19,7 @@ class Purpose(StrEnum):
     TREATMENT = "treatment"
 
 
+STORING_ROLES = frozenset({Role.ADMINISTRATOR})  # by HTTP; a device's own roles are the gate's
 SEEING_ROLES = frozenset({Role.ADMINISTRATOR, Role.DEVICE})
 
 
@@ -34,6 +35,11 @@ class Principal:
     def __post_init__(self) -> None:
         if self.role is Role.DEVICE and self.facility is None:
             raise ValueError("a device belongs to a facility")
+
+
+def may_store(principal: Principal, facility: str) -> bool:
+    """Whether studies may be added to those that a facility owns."""
+    return principal.role in STORING_ROLES and principal.facility in (None, facility)
 
 
 def may_see(principal: Principal, facility: str) -> bool:

@@ -157,15 +157,20 @@ def take_in(reception: Reception, origin: Origin, file: Readable) -> bool:
     Raises EncodedError or InvalidUID for what cannot be read, TooLarge, OutOfResources, and what `file` raises.
     """
     head = file.read(HEAD_BYTES)
-    if not _may_be_dicom(head):
+    found = identify(head)
+    if found is None:
         return False
-    sop_class, sop_instance, syntax, offset = _identity(head)
-    reception.begin(origin, sop_class, sop_instance, syntax)
-    _put(reception, head[offset:])
-    while chunk := file.read(CHUNK_BYTES):
+    take(reception, origin, found, head, file)
+    return True
+
+
+def take(reception: Reception, origin: Origin, found: Identity, head: bytes, rest: Readable) -> None:
+    """Store an instance whose `head` was identified, and what follows it; durable on return. Raises as `take_in`."""
+    reception.begin(origin, found.sop_class, found.sop_instance, found.transfer_syntax)
+    _put(reception, head[found.dataset_offset :])
+    while chunk := rest.read(CHUNK_BYTES):
         _put(reception, chunk)
     reception.commit()
-    return True
 
 
 def _put(reception: Reception, data: bytes) -> None:
@@ -174,16 +179,28 @@ def _put(reception: Reception, data: bytes) -> None:
         reception.took(len(data))
 
 
-def _identity(head: bytes) -> tuple[str, str, str, int]:
-    """SOP Class and Instance UID, transfer syntax, and where the data set begins: from the file meta group, or for
-    files from before Part 10 from the data set itself."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a file is called, and where its data set begins."""
+
+    sop_class: str
+    sop_instance: str
+    transfer_syntax: str
+    dataset_offset: int
+
+
+def identify(head: bytes) -> Identity | None:
+    """By the file meta group, or for files from before Part 10 by the data set itself; None if it is no DICOM. `head`:
+    the first HEAD_BYTES, or all. Raises EncodedError."""
+    if not _may_be_dicom(head):
+        return None
     meta = read_file_meta(head)
     if 0x00020002 in meta and 0x00020003 in meta:
         begin = read_head(head)
-        return meta[0x00020002], meta[0x00020003], begin.transfer_syntax, begin.dataset_offset
+        return Identity(meta[0x00020002], meta[0x00020003], begin.transfer_syntax, begin.dataset_offset)
     instance = read_instance(head)
     sop_instance, sop_class = sop_of(instance.attributes)
-    return sop_class, sop_instance, instance.transfer_syntax, instance.dataset_offset
+    return Identity(sop_class, sop_instance, instance.transfer_syntax, instance.dataset_offset)
 
 
 def _may_be_dicom(head: bytes) -> bool:

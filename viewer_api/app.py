@@ -19,8 +19,9 @@ from pacs.errors import NotFound
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.health import waiting
+from storage.intake import Intake
 from viewer_api import auth, devices, exchange, portal, problems, worklist
-from viewer_api.dicomweb import qido, rendered, wado
+from viewer_api.dicomweb import qido, rendered, stow, wado
 from viewer_api.limits import HeadAsGet, SmallBodies
 
 CSP = (
@@ -44,7 +45,9 @@ def create_app(settings: Settings) -> FastAPI:
         archive = Archive.open(settings)
         app.state.archive = archive
         app.state.tokens = auth.TokenIssuer(archive)
+        app.state.intake = Intake(archive)
         yield
+        app.state.intake.close()
         archive.close()
 
     app = FastAPI(title="Tongying 通影", version=VERSION, lifespan=lifespan, openapi_url="/api/openapi.json",
@@ -56,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for router in (
         auth.router, portal.router, devices.router, exchange.router, worklist.router,
-        rendered.router, wado.router, qido.router,
+        rendered.router, wado.router, stow.router, qido.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app)
