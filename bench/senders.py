@@ -13,13 +13,15 @@ from tests.support.dicom import NO_WAIT
 SEND_SECONDS_MAX = 300
 
 
-def send(peer: Peer, associations: list[list[Path]]) -> float:
+def send(peer: Peer, associations: list[list[Path]], *, nagle: bool = False) -> float:
     """Send folders, each list in an association of its own, all at once; seconds until all have ended.
 
-    Raises OSError if a sender failed.
+    `nagle`: as DCMTK comes, Nagle's algorithm holds back small segments until what was sent before is acknowledged;
+    else it is off. Raises OSError if a sender failed.
     """
     start = time.perf_counter()
-    senders = [subprocess.Popen(_command(peer, folders), env=NO_WAIT, stdout=subprocess.DEVNULL,
+    environment = {name: value for name, value in NO_WAIT.items() if not (nagle and name == "TCP_NODELAY")}
+    senders = [subprocess.Popen(_command(peer, folders), env=environment, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE) for folders in associations]  # fmt: skip
     try:
         errors = [sender.communicate(timeout=SEND_SECONDS_MAX)[1] for sender in senders]

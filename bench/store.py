@@ -18,9 +18,14 @@ INDEXED_SECONDS_MAX = 120
 POLL_SECONDS = 0.02
 ACKNOWLEDGED = ("acknowledged", "images/s")
 ELSEWHERE = ("acknowledged, workers elsewhere", "images/s")
+AS_IT_COMES = ("one association, storescu as it comes: acknowledged", "images/s")
+SHORTER = 3  # these rounds are so many times fewer: the peers take half a minute for each
 REMARKS = (
     "The sender is DCMTK's storescu with TCP_NODELAY=1, one process for each association, on the same two cores as "
     "the receiver: a rate is that of both together. It includes the start of the sender and its association.",
+    "As it comes, storescu leaves Nagle's algorithm on, and holds a data set back until its command is acknowledged; "
+    "a receiver that leaves that to the kernel lets it wait 40 ms. Tongying acknowledges commands at once "
+    "(TCP_QUICKACK).",
     "Acknowledged means at Tongying: the bytes are synced to the disk (fdatasync before status 0x0000), and the folder "
     "that names their file was. Orthanc syncs each image's file as well (its default; strace shows one fdatasync an "
     "image), not its folder or its index, and indexes before it answers. storescp syncs nothing and has no index: what "
@@ -59,6 +64,14 @@ def measure(run: Run) -> Group:
                     for (what, unit), value in taken.items():
                         samples[f"{_said(associations)}: {what}", unit][peer.name].append(value)
                     run.say(_line(peer.name, associations, taken))
+    for number in range(-1, -(-run.sizes.rounds // SHORTER)):
+        for study in studies:
+            study.stamp()
+        for peer in run.peers.values():
+            rate = _as_it_comes(peer, studies, run.sizes.settle_seconds)
+            if number >= 0:
+                samples[AS_IT_COMES][peer.name].append(rate)
+            run.say(f"  {peer.name}, {AS_IT_COMES[0]}: {rate:.0f} images/s")
     return Group("store", "C-STORE", tuple(_row(key, by) for key, by in samples.items()), REMARKS)
 
 
@@ -93,6 +106,17 @@ def _round(
     if peer.name == TONGYING:
         taken |= {(f"CPU, {role}", "ms/image"): ms for role, ms in spent.items() if role != "API"}
     return taken
+
+
+def _as_it_comes(peer: Peer, studies: list[Study], settle_seconds: float) -> float:
+    """Images a second that are acknowledged to one storescu that leaves Nagle's algorithm on."""
+    settle(settle_seconds)
+    acked = send(peer, _folders(studies, 1), nagle=True)
+    if peer.web:
+        with Client(peer.web) as client:
+            _until_listed(client, studies)
+    peer.tidy()
+    return sum(len(s.images) for s in studies) / acked
 
 
 def _without_workers(peer: Tongying, studies: list[Study], associations: int, settle_seconds: float) -> float:

@@ -177,14 +177,16 @@ class NodeAssociation(Association):
 
     def response(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
                  counts: commands.Counts | None = None) -> bytes:  # fmt: skip
-        """An answer as PDUs, for who sends several at once."""
+        """An answer as PDUs."""
         command = commands.response(
             message, status, comment=comment, data_set=data is not None, counts=counts
         )
         pdus = commands.p_data_pieces(message.context_id, command, self.peer_pdu_bytes_max, commands.COMMAND)
-        if data is not None:
-            pdus += commands.p_data_pieces(message.context_id, data, self.peer_pdu_bytes_max)
-        return pdus
+        return pdus if data is None else pdus + self.data_set(message, data)
+
+    def data_set(self, message: Message, data: bytes) -> bytes:
+        """What follows the command of an answer, as PDUs."""
+        return commands.p_data_pieces(message.context_id, data, self.peer_pdu_bytes_max)
 
     @property
     def peer_pdu_bytes_max(self) -> int:

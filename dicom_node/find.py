@@ -72,7 +72,7 @@ def _answers(association: NodeAssociation, message: Message, identifier: Json, l
     query = query_of(identifier, level, combined=agreed[COMBINED : COMBINED + 1] == b"\1")
     assert association.principal is not None, "the gate has let it in"
     deep = needs_metadata(identifier, level)
-    return Answers(association.archive, query, association.principal, deep=deep)
+    return Answers(association.archive, query, association.principal, deep=deep, tags=frozenset(identifier))
 
 
 def charset_of(association: NodeAssociation, identifier: Json) -> str:
@@ -93,11 +93,14 @@ def send_answers(
 ) -> int | None:
     """Send pending answers, some at a time; how many there were, or None when the peer cancelled or is gone."""
     waiting, count = bytearray(), 0
+    empty = association.data_set(message, b"")
+    command = association.response(message, Status.PENDING, b"").removesuffix(empty)  # of each of them
     for answer in answers:
         if association.cancelled(message):
             return None
         encoded = write_dataset(answer, message.transfer_syntax, charset)
-        waiting += association.response(message, Status.PENDING, encoded)
+        waiting += command
+        waiting += association.data_set(message, encoded)
         count += 1
         if len(waiting) >= SENT_AT_ONCE_BYTES:
             if not association.dul.write(bytes(waiting)):

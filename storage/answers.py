@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import date, time
+from functools import lru_cache
 from typing import Any
 
 from pacs.access import Principal
@@ -36,10 +37,15 @@ _RELATED = {
 
 class Answers:
     """What a query finds, one DICOM JSON data set each, with all that is known at its level. Iterate once; after that
-    `more` tells whether there would have been more than one answer may hold."""
+    `more` tells whether there would have been more than one answer may hold. `tags`: of the index no others are
+    told; all, if there are none."""
 
-    def __init__(self, archive: Archive, query: Query, principal: Principal, *, deep: bool = False) -> None:
+    def __init__(
+        self, archive: Archive, query: Query, principal: Principal, *, deep: bool = False,
+        tags: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self._archive, self._query, self._principal = archive, query, principal
+        self._columns = _columns(query.level, tags)
         self._test: Test | None = matcher(query.rest) if query.rest else None
         self._deep = deep or needs_metadata(query.rest, query.level)
         self.more = False
@@ -61,7 +67,7 @@ class Answers:
         for some in (rows[n : n + BATCH] for n in range(0, len(rows), BATCH)):
             known = self._specimens(some, level) if self._deep else {}
             for row in some:
-                answer = known.get(key_of(row, level), {}) | row_attributes(row, level)
+                answer = known.get(key_of(row, level), {}) | row_attributes(row, self._columns)
                 if self._test is None or self._test(answer):
                     yield dict(sorted(answer.items()))
 
@@ -89,7 +95,7 @@ class Answers:
 
     def _each(self, series: list[Found]) -> Iterator[Json]:
         for row, lines in metadata_lines(self._archive, series):
-            told = {tag: e for tag, e in row_attributes(row, Level.SERIES).items() if _is_told(tag)}
+            told = {tag: e for tag, e in row_attributes(row, _columns(Level.SERIES)).items() if _is_told(tag)}
             for attributes in sorted(map(json.loads, lines), key=_instance_number):
                 yield attributes | told
 
@@ -123,16 +129,23 @@ def key_of(row: Found, level: Level) -> int:
     return int(getattr(row, names[level]))
 
 
-def row_attributes(row: Found, level: Level) -> Json:
-    """What a row tells: the columns of its level and of those above it."""
-    answer: Json = {}
-    for attribute in at(*above(level)):
-        if attribute.column is not None:
-            name = _NAMES.get((attribute.level, attribute.column), attribute.column)
-            answer[attribute.tag] = _element(attribute, getattr(row, name))
+Columns = tuple[tuple[Attribute, str], ...]  # each with the name of its column in a row
+
+
+@lru_cache(maxsize=256)
+def _columns(level: Level, tags: frozenset[str] = frozenset()) -> Columns:
+    """Those of a level and of those above it, of these tags or all."""
+    found = [
+        (a, _NAMES.get((a.level, a.column), a.column)) for a in at(*above(level)) if a.column is not None
+    ]
     if level is Level.PATIENT:
-        answer |= {tag: {"vr": "IS", "Value": [int(getattr(row, name))]} for tag, name in _RELATED.items()}
-    return answer | AVAILABLE
+        found += [(BY_TAG[tag], name) for tag, name in _RELATED.items()]
+    return tuple((a, name) for a, name in found if not tags or a.tag in tags)
+
+
+def row_attributes(row: Found, columns: Columns) -> Json:
+    """What a row tells."""
+    return {a.tag: _element(a, getattr(row, name)) for a, name in columns} | AVAILABLE
 
 
 def _element(attribute: Attribute, value: Any) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, and_, false, func, or_, select, tuple_
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, cast, false, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pacs.access import Principal
@@ -40,8 +40,12 @@ PATIENT_COLUMNS = (
     studies.c.patient_pk, studies.c.patient_id, studies.c.patient_name, studies.c.birth_date, studies.c.sex,
     patients.c.issuer, studies.c.sort_date, studies.c.id.label("study_pk"),
     func.count().over(partition_by=studies.c.patient_pk).label("patient_study_count"),
-    func.sum(studies.c.series_count).over(partition_by=studies.c.patient_pk).label("patient_series_count"),
-    func.sum(studies.c.instance_count).over(partition_by=studies.c.patient_pk).label("patient_instance_count"),
+    cast(func.sum(studies.c.series_count).over(partition_by=studies.c.patient_pk), BigInteger).label(
+        "patient_series_count"
+    ),
+    cast(func.sum(studies.c.instance_count).over(partition_by=studies.c.patient_pk), BigInteger).label(
+        "patient_instance_count"
+    ),
 )  # fmt: skip
 NEWEST_FIRST = (studies.c.sort_date.desc(), studies.c.id.desc())
 
