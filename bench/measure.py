@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -114,10 +115,19 @@ def until(check: Callable[[], bool], *, poll_seconds: float, seconds_max: float,
     return time.perf_counter() - start
 
 
-def settle(seconds: float) -> None:
-    """Before a turn: what others wrote goes to the disk now, not in the turn of the next. 0: do not wait."""
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+
+
+def settle(seconds: float, keep: Iterable[Path] = ()) -> None:
+    """Before a turn: what others wrote goes to the disk now, not in the turn of the next, and out of memory where we
+    may do so: else who deletes its files hands warm pages on, and who keeps them must find new ones. `keep`: files
+    that are read again, so that they are in memory. 0: none of it."""
     if seconds:
         os.sync()
+        with contextlib.suppress(OSError):
+            DROP_CACHES.write_text("1\n", encoding="ascii")
+        for path in keep:
+            path.read_bytes()
         time.sleep(seconds)
 
 

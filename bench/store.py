@@ -89,7 +89,7 @@ def _round(
     peer: Peer, studies: list[Study], associations: int, settle_seconds: float
 ) -> dict[tuple[str, str], float]:
     """Send all studies once, and wait until they are listed."""
-    settle(settle_seconds)
+    settle(settle_seconds, (image.path for study in studies for image in study.images))
     images = sum(len(s.images) for s in studies)
     before = {role: cpu_seconds(pids) for role, pids in peer.roles().items()}
     with ExitStack() as stack:
@@ -110,7 +110,7 @@ def _round(
 
 def _as_it_comes(peer: Peer, studies: list[Study], settle_seconds: float) -> float:
     """Images a second that are acknowledged to one storescu that leaves Nagle's algorithm on."""
-    settle(settle_seconds)
+    settle(settle_seconds, (image.path for study in studies for image in study.images))
     acked = send(peer, _folders(studies, 1), nagle=True)
     if peer.web:
         with Client(peer.web) as client:
@@ -123,7 +123,7 @@ def _without_workers(peer: Tongying, studies: list[Study], associations: int, se
     """Images a second that are acknowledged while the workers stand still; they index what waits afterwards."""
     for study in studies:
         study.stamp()
-    settle(settle_seconds)
+    settle(settle_seconds, (image.path for study in studies for image in study.images))
     with peer.workers_held():
         acked = send(peer, _folders(studies, associations))
     with Client(peer.web) as client:
