@@ -20,7 +20,7 @@ from dicom_node.association import NodeAssociation
 from dicom_node.census import Census, Crowded, Limits, Place
 from dicom_node.gate import Gate
 from dicom_node.identity import Users
-from dicom_node.upper_layer import set_patience
+from dicom_node.reading import set_patience
 from pacs.encoded import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs.logs import get
 from pacs.settings import Settings

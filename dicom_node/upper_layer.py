@@ -14,7 +14,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom.dul import DULServiceProvider
@@ -22,6 +21,7 @@ from pynetdicom.fsm import StateMachine
 from pynetdicom.timer import Timer
 
 from dicom_node import commands
+from dicom_node.reading import ConnectionLost, acknowledge, let_close, receive, receive_into, set_patience
 from dicom_node.tls import TlsConnection
 from pacs.logs import get
 
@@ -37,14 +37,6 @@ WAIT_SECONDS = 0.5  # how long a quiet thread sleeps before it looks at its time
 LAST, COMMAND = 0x02, 0x01  # PDV message control header, PS3.8 E.2
 _PDU, _PDV = struct.Struct(">BxI"), struct.Struct(">IBB")
 ESTABLISHED, AWAITING_CLOSE = "Sta6", "Sta13"
-LAST_WORD_SECONDS, LAST_WORD_BYTES_MAX = 1.0, 4 * 1024 * 1024  # given to a peer that must close
-
-
-QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
-
-
-class ConnectionLost(Exception):
-    """The peer closed, reset or fell silent within a PDU."""
 
 
 class ProtocolError(Exception):
@@ -132,7 +124,7 @@ class NodeUpperLayer(DULServiceProvider):
         if peer is None:
             return bool(super()._is_transport_event())
         if self.state_machine.current_state == AWAITING_CLOSE:
-            _let_close(peer)
+            let_close(peer)
             if self.socket is not None:
                 self.socket.close()
             return True
@@ -202,7 +194,7 @@ class NodeUpperLayer(DULServiceProvider):
         )
 
     def _read_pdu(self, peer: socket.socket) -> None:
-        _receive_into(peer, self._head)
+        receive_into(peer, self._head)
         kind, length = _PDU.unpack(self._head)
         if kind == P_DATA_TF and self.state_machine.current_state == ESTABLISHED:
             self._p_data(peer, length)
@@ -214,7 +206,7 @@ class NodeUpperLayer(DULServiceProvider):
             raise ProtocolError("unknown PDU type")
         if length > ASSOCIATE_PDU_BYTES_MAX:
             raise ProtocolError(f"a PDU of {length} bytes is announced")
-        self._hand_to_pynetdicom(struct.pack(">BxI", kind, length) + _receive(peer, length))
+        self._hand_to_pynetdicom(struct.pack(">BxI", kind, length) + receive(peer, length))
 
     def _hand_to_pynetdicom(self, pdu: bytes) -> None:
         try:
@@ -233,15 +225,15 @@ class NodeUpperLayer(DULServiceProvider):
         while left > 0:
             if left < 6:
                 raise ProtocolError("a PDV is cut short")
-            _receive_into(peer, self._head)
+            receive_into(peer, self._head)
             size, context_id, control = _PDV.unpack(self._head)
             if size < 2 or size + 4 > left:
                 raise ProtocolError("a PDV is longer than its PDU")
             left -= size + 4
             if control & COMMAND:
-                self._command_fragment(_receive(peer, size - 2), context_id, bool(control & LAST))
+                self._command_fragment(receive(peer, size - 2), context_id, bool(control & LAST))
             elif self._message is not None:
-                self._message_fragment(_receive(peer, size - 2), context_id, bool(control & LAST))
+                self._message_fragment(receive(peer, size - 2), context_id, bool(control & LAST))
             else:
                 self._data_fragment(peer, size - 2, context_id, bool(control & LAST))
 
@@ -267,12 +259,11 @@ class NodeUpperLayer(DULServiceProvider):
             raise ProtocolError(str(error)) from None
 
     def _acknowledge(self) -> None:
-        """Tell the peer's TCP now that its bytes came (tcp(7), TCP_QUICKACK). Many callers leave Nagle's algorithm on:
-        they send a data set only when its command is acknowledged, for which the kernel would wait 40 ms."""
+        """Many callers leave Nagle's algorithm on: they send a data set when TCP acknowledged its command, for which
+        the kernel by itself would wait 40 ms."""
         peer = self._peer_socket()
-        if peer is not None and QUICK_ACK is not None:
-            with contextlib.suppress(OSError):
-                peer.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+        if peer is not None:
+            acknowledge(peer)
 
     def _begin_store(self, request: commands.StoreRequest, context_id: int) -> None:
         context = self._node._accepted_cx.get(context_id)
@@ -288,7 +279,7 @@ class NodeUpperLayer(DULServiceProvider):
             raise ProtocolError("a data set without its command")
         if size:
             room = store.room(size)
-            _receive_into(peer, room)
+            receive_into(peer, room)
             store.took(size)
         if last:
             self._answer(store.end(), context_id)
@@ -339,69 +330,3 @@ class NodeUpperLayer(DULServiceProvider):
             self._node.take(commands.Message(command, context_id, *syntaxes, bytes(self._data)))
         except ValueError as error:
             raise ProtocolError(str(error)) from None
-
-
-def _let_close(peer: socket.socket) -> None:
-    """Let the peer read our A-ABORT, A-RELEASE-RP or A-ASSOCIATE-RJ and close: what it still sends is thrown away
-    unread, for a moment, because a close with unread bytes is a reset that would take our last word with it."""
-    deadline, size = time.monotonic() + LAST_WORD_SECONDS, 0
-    with contextlib.suppress(OSError, ValueError):  # closed already
-        set_patience(peer, 1)
-        peer.shutdown(socket.SHUT_WR)
-        while (left := deadline - time.monotonic()) > 0 and size < LAST_WORD_BYTES_MAX:
-            if not select.select([peer], [], [], left)[0]:
-                return
-            piece = len(peer.recv(64 * 1024))
-            if not piece:
-                return
-            size += piece
-
-
-def set_patience(peer: socket.socket, seconds: int) -> None:
-    """How long a read may take. The kernel's timeout: the socket stays a blocking one, and MSG_WAITALL works."""
-    if isinstance(peer, TlsConnection):
-        peer.patience_seconds = seconds
-        return
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
-
-
-def _patience(peer: socket.socket) -> float:
-    if isinstance(peer, TlsConnection):
-        return peer.patience_seconds
-    size = struct.calcsize("ll")
-    seconds, microseconds = struct.unpack("ll", peer.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, size))
-    return float(seconds + microseconds / 1_000_000)
-
-
-def _receive(peer: socket.socket, length: int) -> bytes:
-    buffer = bytearray(length)
-    _receive_into(peer, memoryview(buffer))
-    return bytes(buffer)
-
-
-def _receive_into(peer: socket.socket, room: memoryview) -> None:
-    """Fill `room`; raises ConnectionLost when the peer closes, resets, or takes longer than the socket's SO_RCVTIMEO
-    for all of it: a byte now and then does not hold an association open."""
-    if not room:
-        return
-    began = time.monotonic()
-    try:
-        count = peer.recv_into(room, len(room), socket.MSG_WAITALL)
-        if 0 < count < len(room):
-            count += _receive_rest(peer, room[count:], began)
-    except OSError:
-        raise ConnectionLost from None
-    if count < len(room):
-        raise ConnectionLost
-
-
-def _receive_rest(peer: socket.socket, room: memoryview, began: float) -> int:
-    """A read was cut short: by its time, by the end, or by a signal, as when we are stopped and go on, or a debugger
-    looks at us (signal(7)). Then it goes on within the same time, counted from `began`."""
-    deadline, done = began + _patience(peer), 0
-    while done < len(room) and time.monotonic() < deadline:
-        count = peer.recv_into(room[done:], len(room) - done, socket.MSG_WAITALL)
-        if not count:
-            break
-        done += count
-    return done

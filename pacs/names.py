@@ -11,18 +11,20 @@ TOKENS_MAX = 400  # of one name
 _WORD = re.compile(r"[^\W_]+")
 
 
+GROUPS = ("Alphabetic", "Ideographic", "Phonetic")  # of components, as DICOM JSON and XML name them
+
+
 def pn_text(value: object) -> str:
     """A PN value of DICOM JSON (PS3.18 F.2.2) as DICOM writes it: groups parted by `=`, none at the end."""
     if not isinstance(value, dict):
         return "" if value is None else str(value)
-    groups = [str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")]
+    groups = [str(value.get(group, "")) for group in GROUPS]
     return "=".join(groups).rstrip("=")
 
 
 def pn_json(text: str) -> dict[str, str]:
     """The reverse of `pn_text`."""
-    names = ("Alphabetic", "Ideographic", "Phonetic")
-    return {name: group for name, group in zip(names, text.split("="), strict=False) if group}
+    return {name: group for name, group in zip(GROUPS, text.split("="), strict=False) if group}
 
 
 def fold(text: str) -> str:

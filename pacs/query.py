@@ -12,6 +12,7 @@ from typing import Any
 
 from pacs import values
 from pacs.attributes import BY_KEYWORD, BY_TAG, Attribute, Level
+from pacs.encoded.dictionary import keyword_of, public_vr, tag_of
 from pacs.errors import BadQuery
 
 UIDS_MAX = 1000  # in one list
@@ -44,6 +45,15 @@ class Between:
     high: date | time | None
 
 
+@dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """A person name of which each word of `text` is the beginning of some word, in any script, pinyin and initials
+    among them (PS3.18 8.3.4.2)."""
+
+    attribute: Attribute
+    text: str
+
+
 Match = Equal | Wildcard | Between
 
 
@@ -57,7 +67,7 @@ class Query:
     """
 
     level: Level
-    matches: tuple[Match, ...] = ()
+    matches: tuple[Match | Fuzzy, ...] = ()
     rest: dict[str, Any] = field(default_factory=dict)
     combined: bool = False
     words: str = ""
@@ -67,11 +77,20 @@ class Query:
 
 
 def attribute(name: str) -> Attribute:
-    """By keyword or by tag (eight hexadecimal digits); raises BadQuery."""
-    found = BY_KEYWORD.get(name) or BY_TAG.get(name.upper())
+    """By keyword or by tag (eight hexadecimal digits): one of the table's, else of PS3.6, which instances have;
+    raises BadQuery."""
+    found = BY_KEYWORD.get(name) or BY_TAG.get(name.upper()) or _standard(name)
     if found is None:
         raise BadQuery(f"the attribute {name[:64]!r} cannot be matched here")
     return found
+
+
+def _standard(name: str) -> Attribute | None:
+    tag = int(name, 16) if re.fullmatch("[0-9A-Fa-f]{8}", name) else tag_of(name)
+    vr = public_vr(tag) if tag is not None else None
+    if tag is None or vr is None:
+        return None
+    return Attribute(f"{tag:08X}", keyword_of(tag), vr[:2], Level.IMAGE)  # of "US or SS" the first
 
 
 def match(of: Attribute, value: str) -> Match | None:

@@ -9,13 +9,15 @@ import warnings
 import numpy as np
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pacs.encoded import EncodedError, inflate_dataset, read_head
 from pacs.errors import CannotRender
 from pacs.pixels.decode import DECODABLE, decode_frame
-from pacs.pixels.description import PixelError, describe
+from pacs.pixels.description import PixelDescription, PixelError, describe
+from pacs.pixels.encode import LOSSLESS, encode_frame
 from pacs.pixels.frames import frames_of
 from pacs.pixels.native import decode_big, first_bit
 
@@ -25,6 +27,7 @@ BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, BIG_ENDIAN, DEFLATED})
 WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}  # PS3.5 7.3: what changes with the byte order
 DECODED_BYTES_MAX = 2 * 1024**3
+EXTENDED_FROM_BYTES = 2**32 - 2**20  # the Basic Offset Table has 32 bits (PS3.5 A.4)
 
 
 def can_decode(transfer_syntax: str) -> bool:
@@ -43,6 +46,12 @@ def to_explicit_little(part10: bytes) -> bytes:
 def to_implicit_little(part10: bytes) -> bytes:
     """The same in Implicit VR Little Endian."""
     return _anew(part10, IMPLICIT_LITTLE)
+
+
+def compressed(part10: bytes, syntax: str) -> bytes:
+    """The same with its frames in one of `pacs.pixels.encode.LOSSLESS`; what has no pixels in Explicit VR Little
+    Endian. Raises CannotRender."""
+    return _anew(part10, syntax)
 
 
 def before_pixels(head: bytes, pixels: int, to_syntax: str) -> bytes | None:
@@ -66,9 +75,14 @@ def _anew(part10: bytes, to_syntax: str) -> bytes:
                 inflate_dataset(part10)  # raises past a limit; pydicom has none
             dataset = dcmread(io.BytesIO(part10), force=True)
             syntax = str(dataset.file_meta.TransferSyntaxUID)
+            if to_syntax in LOSSLESS:
+                if "PixelData" not in dataset:
+                    to_syntax = EXPLICIT_LITTLE
+                elif syntax != to_syntax:
+                    _compress(dataset, to_syntax)
             if syntax == BIG_ENDIAN:
                 _swap(dataset)
-            elif syntax not in NATIVE and "PixelData" in dataset:
+            elif syntax not in NATIVE and to_syntax in NATIVE and "PixelData" in dataset:
                 _decompress(dataset)
             return _write(dataset, to_syntax)
         except (InvalidDicomError, EncodedError, AttributeError, ValueError, TypeError, KeyError, EOFError,
@@ -106,9 +120,46 @@ def _decompress(dataset: FileDataset) -> None:
     dataset.PixelData = bytes(decoded) + b"\0" * (len(decoded) % 2)
     dataset["PixelData"].VR = "OB" if description.bits_allocated <= 8 else "OW"
     dataset["PixelData"].is_undefined_length = False
+    _colour(dataset, description, photometric)
+    _without_tables(dataset)
+
+
+def _compress(dataset: FileDataset, to_syntax: str) -> None:
+    description, syntax = describe(dataset), str(dataset.file_meta.TransferSyntaxUID)
+    frames, photometric, size = [], description.photometric, 0
+    for index, encoded in enumerate(frames_of(dataset)):
+        try:
+            frame = decode_frame(description, encoded, syntax, _first_bit(description, syntax, index))
+            frames.append(encode_frame(frame, description, to_syntax))
+        except PixelError as error:
+            raise CannotRender(f"frame {index + 1}: {error}") from error
+        photometric, size = frame.photometric, size + len(frames[-1])
+    if size < EXTENDED_FROM_BYTES:
+        dataset.PixelData = encapsulate(frames)
+        _without_tables(dataset)
+    else:
+        data, starts, lengths = encapsulate_extended(frames)
+        dataset.PixelData, dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = (
+            data,
+            starts,
+            lengths,
+        )
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    _colour(dataset, description, photometric)
+
+
+def _first_bit(description: PixelDescription, syntax: str, index: int) -> int:
+    return first_bit(description, index) if syntax in NATIVE else 0
+
+
+def _colour(dataset: Dataset, description: PixelDescription, photometric: str) -> None:
     dataset.PhotometricInterpretation = photometric
     if description.samples > 1:
         dataset.PlanarConfiguration = 0
+
+
+def _without_tables(dataset: Dataset) -> None:
     for leftover in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if leftover in dataset:
             del dataset[leftover]
@@ -130,3 +181,16 @@ def native_frame(attributes: dict[str, object], encoded: bytes, transfer_syntax:
     if transfer_syntax == BIG_ENDIAN:
         return decode_big(description, encoded, first_bit(description, index)).array.tobytes()
     return decode_frame(description, encoded, transfer_syntax).array.tobytes()
+
+
+def frame_in(attributes: dict[str, object], encoded: bytes, syntax: str, index: int, to_syntax: str) -> bytes:
+    """One frame, that came in `syntax`, in one of `pacs.pixels.encode.ENCODABLE`. Raises PixelError, also where the
+    metadata, which stay as they are, would tell its colours wrongly."""
+    description = describe(attributes)
+    frame = decode_frame(description, encoded, syntax, _first_bit(description, syntax, index))
+    told = "RGB" if description.photometric in ("YBR_RCT", "YBR_ICT") else description.photometric
+    if to_syntax in LOSSLESS and frame.photometric != told:
+        raise PixelError(
+            f"decoded it is {frame.photometric}, not {told}: ask for the instance as application/dicom"
+        )
+    return encode_frame(frame, description, to_syntax)

@@ -16,7 +16,7 @@ from pacs.access import Principal
 from pacs.attributes import Level
 from pacs.encoded import inflate_dataset
 from pacs.errors import NotFound
-from pacs.query import Equal, Match, Query, attribute
+from pacs.query import Equal, Fuzzy, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
 from storage.contents import Entry, Ranges, decode_metadata, in_display_order
@@ -97,7 +97,7 @@ def locate_matches(archive: Archive, query: Query, principal: Principal) -> list
     return [one for one in found if one.entry.sop_instance in named] if named else found
 
 
-def _uids(match: Match) -> tuple[str, ...]:
+def _uids(match: Match | Fuzzy) -> tuple[str, ...]:
     return match.any_of if isinstance(match, Equal) else ()
 
 

@@ -10,6 +10,7 @@ from pacs.transcode import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     before_pixels,
+    compressed,
     to_explicit_little,
     to_implicit_little,
 )
@@ -17,6 +18,7 @@ from storage.archive import Archive
 from storage.contents import Entry
 from storage.retrieve import Located, read_part10, read_ranges
 
+_ANEW = {EXPLICIT_LITTLE: to_explicit_little, IMPLICIT_LITTLE: to_implicit_little}
 TRANSCODED_BYTES_MAX = 1024**3  # of an instance as received that is in memory while it is written anew
 
 
@@ -25,7 +27,7 @@ def rewritten(archive: Archive, located: Located, syntax: str) -> Iterator[bytes
 
     In memory is the whole of what must be decoded, and else what stands before the pixels.
     """
-    start = _native_pixels(located.entry)
+    start = _native_pixels(located.entry) if syntax in _ANEW else None
     if start is not None:
         head = b"".join(read_ranges(archive, located, ((0, start),)))
         anew = before_pixels(head, located.entry.length - start, syntax)
@@ -34,9 +36,7 @@ def rewritten(archive: Archive, located: Located, syntax: str) -> Iterator[bytes
     if located.entry.length > TRANSCODED_BYTES_MAX:
         raise CannotRender(f"more than {TRANSCODED_BYTES_MAX} bytes are not transcoded")
     original = read_part10(archive, located)
-    return iter(
-        (to_explicit_little(original) if syntax == EXPLICIT_LITTLE else to_implicit_little(original),)
-    )
+    return iter((_ANEW[syntax](original) if syntax in _ANEW else compressed(original, syntax),))
 
 
 def _native_pixels(entry: Entry) -> int | None:

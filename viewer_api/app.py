@@ -21,7 +21,7 @@ from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
 from viewer_api import auth, devices, exchange, portal, problems, worklist
-from viewer_api.dicomweb import qido, rendered, stow, wado
+from viewer_api.dicomweb import qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
 CSP = (
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for router in (
         auth.router, portal.router, devices.router, exchange.router, worklist.router,
-        rendered.router, wado.router, stow.router, qido.router,
+        rendered.router, wado.router, stow.router, qido.router, wado_uri.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app)

@@ -28,6 +28,22 @@ def public_vr(tag: int) -> str | None:
 
 
 @lru_cache(maxsize=4_096)
+def keyword_of(tag: int) -> str:
+    """The keyword of a standard attribute, "" if it has none."""
+    from pydicom.datadict import keyword_for_tag
+
+    return str(keyword_for_tag(tag))
+
+
+@lru_cache(maxsize=4_096)
+def tag_of(keyword: str) -> int | None:
+    """The reverse of `keyword_of`."""
+    from pydicom.datadict import tag_for_keyword
+
+    return tag_for_keyword(keyword) if keyword else None  # retired attributes have none
+
+
+@lru_cache(maxsize=4_096)
 def private_vr(tag: int, creator: str) -> str | None:
     """The VR of a private attribute whose creator is known to pydicom, else `None`."""
     if len(creator) > _CREATOR_CHARS_MAX:

@@ -13,7 +13,7 @@ from pacs.attributes import Attribute, Level, above
 from pacs.errors import BadQuery
 from pacs.matching import PAIRS
 from pacs.names import fold, query_tokens
-from pacs.query import Between, Equal, Match, Query, Wildcard
+from pacs.query import Between, Equal, Fuzzy, Match, Query, Wildcard
 from pacs.uids import uid_hash
 from storage.index.tables import facilities, instances, patients, series, studies
 from storage.index.visibility import visible
@@ -100,10 +100,13 @@ def _not_empty(level: Level) -> ColumnElement[bool]:
     return (series if level in (Level.SERIES, Level.IMAGE) else studies).c.instance_count > 0
 
 
-def _condition(match: Match, level: Level) -> ColumnElement[bool] | None:
+def _condition(match: Match | Fuzzy, level: Level) -> ColumnElement[bool] | None:
     of = match.attribute
     if of.level not in above(level):
         raise BadQuery(f"{of.keyword} cannot be matched at the {level.lower()} level")
+    if isinstance(match, Fuzzy):
+        tokens: ColumnElement[bool] = studies.c.name_tokens.contains(query_tokens(match.text))
+        return tokens
     if of.level is Level.IMAGE:
         return _instance_condition(match)
     if of.keyword == "PatientName":
@@ -142,7 +145,7 @@ def _between(column: ColumnElement[Any], match: Between) -> ColumnElement[bool]:
     return and_(*ends)
 
 
-def _periods(query: Query) -> tuple[list[Match], list[ColumnElement[bool]]]:
+def _periods(query: Query) -> tuple[list[Match | Fuzzy], list[ColumnElement[bool]]]:
     """Ranges of dates with ranges of times as one period each, and the other matches."""
     ranges = {m.attribute.tag: m for m in query.matches if isinstance(m, Between) and _is_range(m)}
     pairs = [
@@ -181,7 +184,7 @@ def _like(pattern: str) -> str:
 def _name(match: Match) -> ColumnElement[bool]:
     """Any component group, without regard to case and accents. The tokens make it fast: a word that stands whole
     or by its beginning in the pattern must be among them."""
-    assert not isinstance(match, Between)
+    assert isinstance(match, Equal | Wildcard)
     patterns = [match.pattern] if isinstance(match, Wildcard) else list(match.any_of)
     return or_(*(_one_name(p) for p in patterns))
 

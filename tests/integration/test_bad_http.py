@@ -184,7 +184,7 @@ def most_memory(server: Server) -> int:
     [
         ("", "text/html", "application/dicom"),
         ("", 'multipart/related; type="image/jpeg"', "application/dicom"),
-        ("", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90", "transfer-syntax"),
+        ("", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.91", "transfer-syntax"),
         ("/metadata", "application/xml", "application/dicom+json"),
         ("/frames/1", "text/plain", "application/octet-stream"),
         ("/rendered", "application/dicom", "image/jpeg"),

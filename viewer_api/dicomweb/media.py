@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fastapi import Request
+
 from pacs.errors import NotAcceptable
 
 ACCEPT_CHARACTERS_MAX = 4096
@@ -30,6 +32,11 @@ class MediaRange:
     @property
     def transfer_syntax(self) -> str | None:
         return self.parameters.get("transfer-syntax")
+
+
+def accept_of(request: Request) -> str:
+    """The `accept` parameter goes before the header (PS3.18 8.3.3.1)."""
+    return request.query_params.get("accept") or request.headers.get("accept", "")
 
 
 def parse_accept(header: str) -> list[MediaRange]:

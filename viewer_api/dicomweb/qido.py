@@ -6,24 +6,25 @@ import re
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from pacs import query as q
 from pacs.access import Principal
-from pacs.attributes import ATTRIBUTES, BY_TAG, Level
+from pacs.attributes import ATTRIBUTES, BY_TAG, Attribute, Level
 from pacs.errors import BadQuery
 from pacs.identifier import needs_metadata, query_of
+from pacs.matching import texts
 from pacs.names import pn_json
 from pacs.values import Json, text
 from storage.answers import AVAILABLE, Answers
 from storage.archive import Archive
 from viewer_api.auth import TheArchive, Who
-from viewer_api.dicomweb.media import choose
+from viewer_api.dicomweb.datasets import several, wants_xml
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb: search"])
-JSON = "application/dicom+json"
 # Of an instance: its own attributes in the table, and what the index holds of the levels above.
 RETURNED = frozenset(a.tag for a in ATTRIBUTES if a.column or a.level is Level.IMAGE) | AVAILABLE.keys()
+PATIENT_NAME, SEQUENCES_MAX = "00100010", 8
 _OPTIONS = frozenset({"limit", "offset", "fuzzymatching", "includefield", "accept", "charset", "emptyvaluematching",
                       "multiplevaluematching"})  # fmt: skip
 
@@ -64,11 +65,12 @@ class Asked:
                 self._key(name, value)
         for name in ",".join(request.query_params.getlist("includefield")).split(","):
             if name and name != "all":
-                of = q.attribute(name)
-                self.identifier.setdefault(of.tag, {"vr": of.vr})
+                identifier, of = self._place(name)
+                identifier.setdefault(of.tag, {"vr": of.vr})
+        fuzzy = self._fuzzy() if request.query_params.get("fuzzymatching", "").lower() == "true" else ()
         query = query_of(self.identifier, level, combined=True, strict=True)
         # In a path there is no list and no wildcard.
-        path = tuple(q.Equal(BY_TAG[tag], (uid,)) for tag, uid in self._uids.items() if uid)
+        path = tuple(q.Equal(BY_TAG[tag], (uid,)) for tag, uid in self._uids.items() if uid) + fuzzy
         self.query = replace(
             query,
             matches=query.matches + path,
@@ -76,12 +78,34 @@ class Asked:
             offset=_number(request, "offset") or 0,
         )
 
+    def _place(self, name: str) -> tuple[Json, Attribute]:
+        """The attribute that a name means, and the identifier or item in which it stands: the names of sequences go
+        before it, parted by dots (PS3.18 8.3.4.1)."""
+        *sequences, of = map(q.attribute, name.split(".", SEQUENCES_MAX))
+        identifier = self.identifier
+        for one in sequences:
+            if one.vr != "SQ":
+                raise BadQuery(f"{one.keyword} is no sequence")
+            element = identifier.setdefault(one.tag, {"vr": "SQ"})
+            identifier = element.setdefault("Value", [{}])[0]
+        return identifier, of
+
+    def _fuzzy(self) -> tuple[q.Fuzzy, ...]:
+        """The patient's name, taken out of the identifier. Of other names only the literal beginning is matched."""
+        asked = self.identifier.get(PATIENT_NAME, {})
+        found = tuple(q.Fuzzy(BY_TAG[PATIENT_NAME], text) for text in texts(asked))
+        if found:
+            self.identifier[PATIENT_NAME] = {"vr": "PN"}
+        return found
+
     def _key(self, name: str, value: str) -> None:
-        of = q.attribute(name)
+        identifier, of = self._place(name)
+        if of.vr == "SQ":
+            raise BadQuery(f"{of.keyword} is matched by what is in it: {of.keyword}.…")
         if len(value) > q.characters_max(of):
             raise BadQuery(f"the value of {of.keyword} is too long")
         values = re.split(r"[,\\]" if of.vr == "UI" else r"\\", value)
-        element = self.identifier.setdefault(of.tag, {"vr": of.vr, "Value": []})
+        element = identifier.setdefault(of.tag, {"vr": of.vr, "Value": []})
         element["Value"] += [pn_json(v) if of.vr == "PN" else v for v in values]
 
 
@@ -101,15 +125,14 @@ def _number(request: Request, name: str) -> int | None:
 
 def _answer(request: Request, asked: Asked, who: Principal, archive: Archive) -> Response:
     """A Warning says when there are more than were asked for and given."""
-    accepted = request.query_params.get("accept") or request.headers.get("accept", "")
-    choose(accepted, [JSON, "application/json"])
+    xml = wants_xml(request)
     answers = Answers(archive, asked.query, who, deep=needs_metadata(asked.identifier, asked.level))
     root = root_of(request)
     found = [_returned(answer, asked, root) for answer in answers]
     headers = {"Vary": "Accept"}
     if answers.more and (asked.query.limit is None or len(found) < asked.query.limit):
         headers["Warning"] = '299 tongying "there are more results; narrow the query"'
-    return JSONResponse(found, headers=headers, media_type=JSON)
+    return several(found, xml=xml, headers=headers)
 
 
 def _returned(answer: Json, asked: Asked, root: str) -> Json:

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from pacs.errors import BadQuery, CannotRender
-from pacs.pixels.attributes import pixel_aspect, representative_frame
-from pacs.pixels.description import PixelError
-from pacs.pixels.pictures import Kind, encode, fit
-from pacs.pixels.render import render_frame
-from pacs.pixels.window import Window
+from pacs.errors import BadQuery
+from pacs.pixels.attributes import representative_frame
 from storage.archive import Archive
+from storage.contents import Entry
 from storage.renditions import read_thumbnail
-from storage.retrieve import Located, find_series, one, read_bulk, read_frame, series_instances
+from storage.retrieve import Located, find_series, one, read_bulk, series_instances
 from viewer_api.auth import TheArchive, Who
-from viewer_api.dicomweb.media import choose
-from viewer_api.dicomweb.wado import INSTANCE, SERIES, accept_of, attributes_of, frame_numbers
+from viewer_api.dicomweb.drawing import KINDS, QUALITY, Drawing, box, draw, whole, window
+from viewer_api.dicomweb.media import accept_of, choose
+from viewer_api.dicomweb.wado import INSTANCE, SERIES, attributes_of, frame_numbers
 
 router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: pictures"])
-KINDS: dict[str, Kind] = {"image/jpeg": "jpeg", "image/png": "png", "image/webp": "webp"}
-FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
-    "linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}  # fmt: skip
-SIDE_MAX = 16_384  # pixels of a viewport
-PIXELS_MAX = 7680 * 4320  # of a viewport: a screen of 8K
+THUMBNAIL = Drawing(box=(256, 256), quality=85)
 ENCAPSULATED_DOCUMENT = "00420011"
 
 
@@ -38,19 +32,12 @@ def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, se
     located = one(archive, who, study_uid, series_uid, sop_instance)
     attributes = attributes_of(archive, who, study_uid, series_uid, sop_instance)
     if ENCAPSULATED_DOCUMENT in attributes:
-        return _document(request, archive, located, attributes)
+        return document(accept_of(request), archive, located, attributes)
     media_type, _ = choose(accept_of(request), list(KINDS), multipart=False)
     index = frame_numbers(frames)[0] if frames else representative_frame(attributes)
-    encoded = _encoded(archive, located, index)
-    window = _window(request)
-    try:
-        picture = render_frame(attributes, encoded, located.entry.transfer_syntax, index, window)
-    except PixelError as error:
-        raise CannotRender(f"frame {index + 1}: {error}") from error
-    picture = _in_viewport(request, picture, pixel_aspect(attributes, index))
-    quality = _whole(request, "quality", 90, 1, 100)
+    how = _asked(request, media_type, located)
     headers = {"Cache-Control": "private, max-age=3600", "Vary": "Accept"}
-    return Response(encode(picture, KINDS[media_type], quality), headers=headers, media_type=media_type)
+    return Response(draw(archive, located, attributes, index, how), headers=headers, media_type=media_type)
 
 
 @router.get("/thumbnail")
@@ -71,12 +58,8 @@ def instance_thumbnail(request: Request, who: Who, archive: TheArchive, study_ui
     """A small picture of one instance."""
     located = one(archive, who, study_uid, series_uid, sop_instance)
     attributes = attributes_of(archive, who, study_uid, series_uid, sop_instance)
-    index = representative_frame(attributes)
-    picture = render_frame(
-        attributes, _encoded(archive, located, index), located.entry.transfer_syntax, index
-    )
-    small = fit(picture, 256, 256, pixel_aspect(attributes, index))
-    return Response(encode(small, "jpeg", 85), media_type="image/jpeg")
+    small = draw(archive, located, attributes, representative_frame(attributes), THUMBNAIL)
+    return Response(small, media_type=THUMBNAIL.media_type)
 
 
 @router.get("/rendered")
@@ -92,17 +75,11 @@ def rendered_series(
     return rendered(request, who, archive, study_uid, middle.series_uid, middle.entry.sop_instance)
 
 
-def _encoded(archive: Archive, located: Located, index: int) -> bytes:
-    if located.entry.frames is None:
-        raise CannotRender("this instance has no pixels")
-    return read_frame(archive, located, index)
-
-
-def _document(request: Request, archive: Archive, located: Located, attributes: Any) -> Response:
+def document(accept: str, archive: Archive, located: Located, attributes: Any) -> Response:
     """An encapsulated document, never as HTML: it must not run in the portal's origin."""
     said = str((attributes.get("00420012", {}).get("Value") or [""])[0])
     media_type = said if said in ("application/pdf", "text/xml") else "application/octet-stream"
-    choose(accept_of(request), [media_type], multipart=False)
+    choose(accept, [media_type], multipart=False)
     if "InlineBinary" in attributes[ENCAPSULATED_DOCUMENT]:
         data = base64.b64decode(attributes[ENCAPSULATED_DOCUMENT]["InlineBinary"])
     else:
@@ -111,39 +88,39 @@ def _document(request: Request, archive: Archive, located: Located, attributes: 
     return Response(data, headers=headers, media_type=media_type)
 
 
-def _window(request: Request) -> Window | None:
-    """`window=center,width[,function]` (PS3.18 8.3.5.1.4); raises BadQuery."""
-    text = request.query_params.get("window")
-    if not text:
-        return None
-    center, _, rest = text.partition(",")
-    width, _, function = rest.partition(",")
+def _asked(request: Request, media_type: str, located: Located) -> Drawing:
+    """`window=center,width[,function]`, `viewport=width,height[,sx,sy[,sw,sh]]` and `quality` (PS3.18 8.3.5.1)."""
+    given = request.query_params
+    parts = (given.get("window") or "").split(",")
+    if parts != [""] and not 2 <= len(parts) <= 3:
+        raise BadQuery("window is center,width and linear, linear-exact or sigmoid")
+    viewport = (given.get("viewport") or "").split(",")
+    if viewport != [""] and len(viewport) not in (2, 4, 6):
+        raise BadQuery("viewport is width,height[,sx,sy[,sw,sh]] in pixels")
+    return Drawing(
+        media_type=media_type,
+        window=window(*parts) if len(parts) > 1 else None,
+        region=_source(viewport[2:], located.entry) if len(viewport) > 2 else None,
+        box=box(*viewport[:2]) if len(viewport) > 1 else None,
+        quality=whole("quality", given.get("quality") or str(QUALITY), 1, 100),
+    )
+
+
+def _source(texts: list[str], entry: Entry) -> tuple[float, float, float, float]:
+    """The part of the source that a viewport shows: where it begins and its size in pixels, as fractions. An empty
+    one is all from there on."""
     try:
-        chosen = Window(float(center), float(width), FUNCTIONS[function.lower() or "linear"])
-    except (ValueError, KeyError):
-        raise BadQuery("window is center,width and linear, linear-exact or sigmoid") from None
-    return chosen
+        sx, sy, sw, sh = (float(t) if t else None for t in [*texts, "", ""][:4])
+    except ValueError:
+        raise BadQuery("the source rectangle of a viewport is sx,sy,sw,sh in pixels") from None
+    left, right = _span(sx, sw, entry.columns)
+    top, bottom = _span(sy, sh, entry.rows)
+    return left, top, right, bottom
 
 
-def _in_viewport(request: Request, picture: Any, aspect: float) -> Any:
-    text = request.query_params.get("viewport")
-    if not text:
-        return fit(picture, SIDE_MAX, SIDE_MAX, aspect)
-    parts = text.split(",")
-    if len(parts) < 2 or not all(_is_side(p) for p in parts[:2]):
-        raise BadQuery(f"viewport is width,height in pixels, up to {SIDE_MAX}")
-    width, height = int(parts[0]), int(parts[1])
-    if width * height > PIXELS_MAX:
-        raise BadQuery(f"viewport has more than {PIXELS_MAX} pixels")
-    return fit(picture, width, height, aspect, enlarge=True)
-
-
-def _is_side(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= SIDE_MAX
-
-
-def _whole(request: Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-        raise BadQuery(f"{name} is a whole number from {low} to {high}")
-    return int(text)
+def _span(start: float | None, size: float | None, pixels: int) -> tuple[float, float]:
+    low = start or 0.0
+    high = low + size if size is not None else float(pixels)
+    if not 0 <= low < high <= pixels:
+        raise BadQuery(f"the source rectangle of a viewport is not within the picture of {pixels} pixels")
+    return low / pixels, high / pixels

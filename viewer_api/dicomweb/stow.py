@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from pacs.access import may_store
 from pacs.encoded import EncodedError, read_instance
@@ -21,9 +22,10 @@ from storage.records import Origin
 from storage.registry import LOCAL
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.bodies import BadBody, Part, Parts, chunks_of
-from viewer_api.dicomweb.media import choose, content_type
-from viewer_api.dicomweb.qido import JSON, root_of
-from viewer_api.dicomweb.wado import DICOM, accept_of
+from viewer_api.dicomweb.datasets import single, wants_xml
+from viewer_api.dicomweb.media import content_type
+from viewer_api.dicomweb.qido import root_of
+from viewer_api.dicomweb.wado import DICOM
 
 log = get("stow")
 router = APIRouter(prefix="/dicom-web/studies", tags=["DICOMweb: store"])
@@ -31,21 +33,35 @@ router = APIRouter(prefix="/dicom-web/studies", tags=["DICOMweb: store"])
 OUT_OF_RESOURCES, OTHER_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000
 
 
+STORES_MAX = 16  # at once, of a process: each has a thread, and who reads needs some too
+_places = threading.BoundedSemaphore(STORES_MAX)
+
+
 @router.post("")
 @router.post("/{study_uid}")
 def store(request: Request, who: Who, archive: TheArchive, study_uid: str = "") -> Response:
     """Store instances, of any studies or of one: Part 10 files, one or the parts of multipart/related. The answer
     names those that are stored and those that are not; one that fails costs no other."""
-    choose(accept_of(request), [JSON, "application/json"])
+    xml = wants_xml(request)
     facility = who.facility or LOCAL
     if not may_store(who, facility):
         raise Forbidden("this account may not store")
     origin = Origin(
         facility, who.name, archive.settings.ae_title, request.client.host if request.client else ""
     )
+    outcome = Outcome(root_of(request))
+    if not _places.acquire(blocking=False):
+        raise HTTPException(503, f"{STORES_MAX} others are storing; try again", {"Retry-After": "5"})
+    try:
+        _store(request, origin, study_uid, outcome)
+    finally:
+        _places.release()
+    return _answer(outcome, study_uid, xml=xml)
+
+
+def _store(request: Request, origin: Origin, study_uid: str, outcome: Outcome) -> None:
     intake: Intake = request.app.state.intake
     reception = intake.reception()
-    outcome = Outcome(root_of(request))
     try:
         for head, rest in _files(request):
             _take(reception, origin, study_uid, head, rest, outcome)
@@ -55,7 +71,6 @@ def store(request: Request, who: Who, archive: TheArchive, study_uid: str = "") 
         outcome.fail(CANNOT_UNDERSTAND, str(error.detail))
     finally:
         reception.close()
-    return _answer(outcome, study_uid)
 
 
 @dataclass(slots=True)
@@ -163,7 +178,7 @@ def _reference(identity: Identity) -> Json:
     }
 
 
-def _answer(outcome: Outcome, study_uid: str) -> Response:
+def _answer(outcome: Outcome, study_uid: str, *, xml: bool) -> Response:
     """PS3.18 10.5.3, with the statuses of table 10.5.3-1."""
     if not outcome.stored and not outcome.failed and not outcome.unknown:
         raise BadBody(400, "there is nothing in the body")
@@ -176,4 +191,4 @@ def _answer(outcome: Outcome, study_uid: str) -> Response:
     status = 202 if failures else 200
     if not outcome.stored:
         status = 507 if outcome.full else 409
-    return JSONResponse(answer, status, media_type=JSON)
+    return single(answer, xml=xml, status=status)

@@ -13,8 +13,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from pacs.access import Principal
-from pacs.errors import BadQuery, NotAcceptable
-from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, native_frame
+from pacs.errors import BadQuery, CannotRender, NotAcceptable
+from pacs.pixels.description import PixelError
+from pacs.pixels.encode import ENCODABLE, LOSSLESS
+from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, frame_in, native_frame
 from storage import retrieve
 from storage.archive import Archive
 from storage.contents import Ranges
@@ -30,12 +32,13 @@ from storage.retrieve import (
 )
 from storage.rewrite import rewritten
 from viewer_api.auth import TheArchive, Who
-from viewer_api.dicomweb.media import MediaRange, choose
+from viewer_api.dicomweb.datasets import JSON, several, wants_xml
+from viewer_api.dicomweb.media import MediaRange, accept_of, choose
 from viewer_api.dicomweb.multipart import Multipart, Part, parts_answer, single_answer
 
 router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"])
 SERIES, INSTANCE = "/series/{series_uid}", "/series/{series_uid}/instances/{sop_instance}"
-DICOM, OCTETS, JSON = "application/dicom", "application/octet-stream", "application/dicom+json"
+DICOM, OCTETS = "application/dicom", "application/octet-stream"
 FRAMES_MAX = 1000  # in one request
 PART_TYPES = {  # PS3.18 table 8.7.3-5: the media type of a compressed frame
     "1.2.840.10008.1.2.4.50": "image/jpeg", "1.2.840.10008.1.2.4.51": "image/jpeg",
@@ -46,10 +49,11 @@ PART_TYPES = {  # PS3.18 table 8.7.3-5: the media type of a compressed frame
     "1.2.840.10008.1.2.4.202": "image/jphc", "1.2.840.10008.1.2.4.203": "image/jphc",
 }  # fmt: skip
 
-
-def accept_of(request: Request) -> str:
-    """The `accept` parameter goes before the header (PS3.18 8.3.3.1)."""
-    return request.query_params.get("accept") or request.headers.get("accept", "")
+# What frames of a type are in, if none is named and they did not come in it (PS3.18 table 8.7.3-5).
+DEFAULT_SYNTAX = {
+    "image/jls": "1.2.840.10008.1.2.4.80", "image/jp2": "1.2.840.10008.1.2.4.90",
+    "image/jphc": "1.2.840.10008.1.2.4.201", "image/jpeg": "1.2.840.10008.1.2.4.70",
+}  # fmt: skip
 
 
 @router.get("")
@@ -63,7 +67,7 @@ def instances(request: Request, who: Who, archive: TheArchive, study_uid: str, s
     if len(located) == 1:
         _, chosen = choose(accept_of(request), offered)
         if not chosen.is_multipart and chosen.media_type != "*/*":
-            return _single(archive, located[0], chosen)
+            return single(archive, located[0], chosen)
     _, chosen = choose(accept_of(request), offered, multipart=True)
     return _multipart(archive, located, chosen)
 
@@ -74,16 +78,18 @@ def wanted_syntax(chosen: MediaRange, located: Located) -> str:
     syntax, original = chosen.transfer_syntax, located.entry.transfer_syntax
     if syntax in ("*", original):
         return original
-    if syntax not in (None, EXPLICIT_LITTLE):
-        raise NotAcceptable(f"possible here: transfer-syntax={EXPLICIT_LITTLE}, or * for as received")
+    if syntax not in (None, EXPLICIT_LITTLE, *LOSSLESS):
+        possible = ", ".join(sorted((EXPLICIT_LITTLE, *LOSSLESS)))
+        raise NotAcceptable(f"possible here: transfer-syntax={possible}, or * for as received")
     if can_decode(original):
-        return EXPLICIT_LITTLE
+        return syntax if syntax in LOSSLESS and located.entry.frames else EXPLICIT_LITTLE
     if syntax is None:
         return original
     raise NotAcceptable(f"what came in {original} cannot be decoded; transfer-syntax=* gives it as received")
 
 
-def _single(archive: Archive, located: Located, chosen: MediaRange) -> Response:
+def single(archive: Archive, located: Located, chosen: MediaRange) -> Response:
+    """One instance that is no part of multipart/related; raises NotAcceptable."""
     syntax = wanted_syntax(chosen, located)
     content_type = f"{DICOM}; transfer-syntax={syntax}"
     if syntax == located.entry.transfer_syntax:
@@ -128,14 +134,16 @@ def _transcoded(
 def metadata(
     request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = ""
 ) -> Response:
-    """The DICOM JSON of all instances, from what was written at indexing."""
-    choose(accept_of(request), [JSON, "application/json"])
+    """The DICOM JSON of all instances, from what was written at indexing; or XML, made of it."""
+    xml = wants_xml(request)
     found = retrieve.metadata_keys(archive, who, study_uid, series_uid)
-    etag = f'"{hashlib.sha256("".join(found).encode()).hexdigest()[:32]}"'
+    etag = f'"{hashlib.sha256("".join((*found, "xml" * xml)).encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     zipped = retrieve.zipped_metadata(archive, found)
+    if xml:
+        return several(json.loads(gzip.decompress(zipped)), xml=True, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(zipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=JSON)
     return Response(gzip.decompress(zipped), headers=headers, media_type=JSON)
@@ -144,10 +152,9 @@ def metadata(
 @router.get(INSTANCE + "/metadata")
 def instance_metadata(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
                       sop_instance: str) -> Response:  # fmt: skip
-    """The DICOM JSON of one instance."""
-    choose(accept_of(request), [JSON, "application/json"])
-    found = attributes_of(archive, who, study_uid, series_uid, sop_instance)
-    return Response(json.dumps([found], ensure_ascii=False), media_type=JSON)
+    """The DICOM JSON of one instance, or XML."""
+    xml = wants_xml(request)
+    return several([attributes_of(archive, who, study_uid, series_uid, sop_instance)], xml=xml)
 
 
 def attributes_of(
@@ -174,20 +181,33 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
     located = retrieve.one(archive, who, study_uid, series_uid, sop_instance)
     original = located.entry.transfer_syntax
     compressed = PART_TYPES.get(original)
-    offered = [t for t in (OCTETS, compressed) if t]
+    offered = [OCTETS, *([compressed] if compressed else []), *(t for t in DEFAULT_SYNTAX if t != compressed)]
     numbers = frame_numbers(frames)
     part_type, chosen = choose(accept_of(request), offered, multipart=None if len(numbers) == 1 else True)
-    syntax = original if part_type == compressed else wanted_syntax(chosen, located)
+    syntax = _frame_syntax(part_type, chosen, located)
     ranges = [frame_ranges(located, number) for number in numbers]
     content_type = f"{part_type}; transfer-syntax={syntax}"
-    if syntax == original or original in NATIVE - {BIG_ENDIAN}:
+    if syntax == original or (syntax not in ENCODABLE and original in NATIVE - {BIG_ENDIAN}):
         parts = [_stored(archive, located, content_type, one) for one in ranges]
     else:
-        parts = _decoded(archive, who, located, content_type, numbers)
+        parts = _anew(archive, who, located, content_type, numbers, syntax)
     multipart = chosen.is_multipart or chosen.media_type == "*/*"
     answer = parts_answer(part_type, parts) if multipart else single_answer(parts[0])
     answer.headers["Cache-Control"] = "private, max-age=3600"
     return answer
+
+
+def _frame_syntax(part_type: str, chosen: MediaRange, located: Located) -> str:
+    """The transfer syntax of frames of this media type; raises NotAcceptable."""
+    original, asked = located.entry.transfer_syntax, chosen.transfer_syntax
+    if part_type == OCTETS:
+        return wanted_syntax(chosen, located)
+    if asked in (None, "*"):
+        return original if PART_TYPES.get(original) == part_type else DEFAULT_SYNTAX[part_type]
+    if asked != original and (asked not in ENCODABLE or PART_TYPES[asked] != part_type):
+        possible = ", ".join(sorted(s for s in ENCODABLE if PART_TYPES[s] == part_type))
+        raise NotAcceptable(f"possible here for {part_type}: transfer-syntax={possible}")
+    return asked
 
 
 def _stored(archive: Archive, located: Located, content_type: str, ranges: Ranges) -> Part:
@@ -195,16 +215,26 @@ def _stored(archive: Archive, located: Located, content_type: str, ranges: Range
     return Part(content_type, sum(length for _, length in ranges), read_ranges(archive, located, ranges))
 
 
-def _decoded(
-    archive: Archive, who: Principal, located: Located, content_type: str, numbers: list[int]
+def _anew(
+    archive: Archive, who: Principal, located: Located, content_type: str, numbers: list[int], syntax: str
 ) -> list[Part]:
-    """Frames decoded before the answer begins, so that what cannot be decoded is told."""
+    """Frames transcoded before the answer begins, so that what cannot be is told: CannotRender names the frame."""
     original = located.entry.transfer_syntax
     attributes = attributes_of(
         archive, who, located.study_uid, located.series_uid, located.entry.sop_instance
     )
-    frames = (native_frame(attributes, read_frame(archive, located, n), original, n) for n in numbers)
-    return [Part(content_type, len(frame), [frame]) for frame in frames]
+    parts = []
+    for n in numbers:
+        encoded = read_frame(archive, located, n)
+        try:
+            if syntax in ENCODABLE:
+                frame = frame_in(attributes, encoded, original, n, syntax)
+            else:
+                frame = native_frame(attributes, encoded, original, n)
+        except PixelError as error:
+            raise CannotRender(f"frame {n + 1}: {error}") from error
+        parts.append(Part(content_type, len(frame), [frame]))
+    return parts
 
 
 @router.get(INSTANCE + "/bulkdata/{path:path}")
