@@ -21,6 +21,14 @@ class Intake:
 
     def reception(self) -> Reception:
         """To receive one instance after the other; close it afterwards. Raises OSError where no spool can be made."""
+        return Reception(self._spool())
+
+    def recover(self) -> None:
+        """At a start: ship what an earlier process received and did not ship. Raises OSError as `reception`."""
+        if any(self._archive.settings.spool.glob("*/*/*.seg")):
+            self._spool()
+
+    def _spool(self) -> Spool:
         with self._lock:
             if self._made is None:
                 shipper = Shipper(self._archive, CeleryHints(self._archive.settings))
@@ -28,7 +36,7 @@ class Intake:
                 shipper.start()
                 spool.start()
                 self._made = spool, shipper
-            return Reception(self._made[0])
+            return self._made[0]
 
     def close(self) -> None:
         """Seal and ship what was received; what is still being received is refused."""

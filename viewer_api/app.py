@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.archive = archive
         app.state.tokens = auth.TokenIssuer(archive)
         app.state.intake = Intake(archive)
+        app.state.intake.recover()
         yield
         app.state.intake.close()
         archive.close()

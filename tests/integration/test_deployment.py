@@ -28,6 +28,7 @@ from storage.hints import celery_app
 from tests.integration.storage.proxy import proxy
 from tests.support import ledger
 from tests.support.dicom import Sent, dataset_sha256, dcmsend, describe, parts_of
+from tests.support.pdu import made
 from tests.support.server import PASSWORD, ROOT, TONGYING, eventually, free_port
 from tests.support.services import Broker, Caddy, Database, Service, answers, s3_server
 from tests.support.studies import Study, ct_study, mr_study
@@ -354,6 +355,25 @@ def test_acknowledging_needs_neither_object_store_nor_database(
         assert deployment.client.get("/readyz").status_code == 503
     sending.more()
     judge(deployment, sending)
+
+
+def test_what_the_api_acknowledged_outlives_it(deployment: Deployment) -> None:
+    """Stored by STOW-RS while the object store is away; the API is killed, and nobody stores at the next one."""
+    one = made()
+    deployment.client.get("/healthz").raise_for_status()  # and is signed in
+    with away(deployment.s3.service):
+        kind = {"Content-Type": "application/dicom"}
+        answer = deployment.client.post("/dicom-web/studies", content=one.part10, headers=kind)
+        assert answer.status_code == 200, answer.text
+        deployment.api.kill()
+    deployment.api.start()
+
+    def listed() -> bool:
+        return bool(
+            deployment.client.get("/dicom-web/studies", params={"StudyInstanceUID": one.study}).json()
+        )
+
+    eventually(listed, SETTLED_SECONDS_MAX, "the study is searchable")
 
 
 def test_a_node_starts_while_every_server_is_away(deployment: Deployment, tmp_path: Path) -> None:
