@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from tests.support.dicom import dcmsend
+from tests.support.dicom import dcmsend, pause
 from tests.support.server import Server
 
 PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1.1"
@@ -182,6 +182,7 @@ def by_find(association: Association, level: str, asked: Asked) -> set[str]:
         for keyword, value in asked.items():
             setattr(identifier, keyword, int(value) if keyword == "Rows" else value)
     found: set[str] = set()
+    pause(association)
     for status, answer in association.send_c_find(identifier, PATIENT_ROOT):
         assert status.Status in (0xFF00, 0x0000), (hex(status.Status), asked)
         if answer is not None:

@@ -43,9 +43,13 @@ def processes(server: Server) -> list[psutil.Process]:
 
 def held(process: psutil.Process, port: int) -> int:
     """Connections of callers."""
-    return sum(
-        c.status == psutil.CONN_ESTABLISHED and c.laddr.port == port for c in process.net_connections("tcp")
-    )
+    return connections(process, port).count(psutil.CONN_ESTABLISHED)
+
+
+def connections(process: psutil.Process, port: int) -> list[str]:
+    """The states of connections at a port, also of those whose caller is gone."""
+    found = [c.status for c in process.net_connections("tcp") if c.laddr.port == port]
+    return [status for status in found if status != psutil.CONN_LISTEN]
 
 
 @contextlib.contextmanager
@@ -56,6 +60,7 @@ def callers(server: Server, number: int) -> Iterator[list[Peer]]:
 
 def test_callers_are_spread(server: Server) -> None:
     forks = processes(server)
+    eventually(lambda: not any(connections(f, server.dicom_port) for f in forks), 10, "nobody calls")
     with callers(server, 2 * PROCESSES):
         assert sorted(held(fork, server.dicom_port) for fork in forks) == [2] * PROCESSES
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import httpx
 from pynetdicom import AE, _config
+from pynetdicom.association import Association
 
 from pacs.encoded import read_file_meta, read_head
 
@@ -120,3 +122,12 @@ def parts_of(response: httpx.Response) -> list[tuple[dict[str, str], bytes]]:
 def dataset_sha256(part10: bytes) -> str:
     """Of the data set in Part 10 bytes."""
     return hashlib.sha256(part10[read_head(part10).dataset_offset :]).hexdigest()
+
+
+def pause(association: Association) -> None:
+    """Before a request of a pynetdicom requestor: wait until its reactor waits. It calls itself paused a moment before
+    it looks whether it may go on, and a reactor that went on takes the first answer away (3.0.4, `_run_reactor`)."""
+    checkpoint = association._reactor_checkpoint
+    checkpoint.clear()
+    while not checkpoint._cond._waiters:  # type: ignore[attr-defined]  # nothing public tells it
+        time.sleep(0.0005)
