@@ -178,11 +178,14 @@ class NodeAssociation(Association):
     def response(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
                  counts: commands.Counts | None = None) -> bytes:  # fmt: skip
         """An answer as PDUs."""
-        command = commands.response(
-            message, status, comment=comment, data_set=data is not None, counts=counts
-        )
-        pdus = commands.p_data_pieces(message.context_id, command, self.peer_pdu_bytes_max, commands.COMMAND)
-        return pdus if data is None else pdus + self.data_set(message, data)
+        head = self.command(message, status, comment=comment, data_set=data is not None, counts=counts)
+        return head if data is None else head + self.data_set(message, data)
+
+    def command(self, message: Message, status: int, *, comment: str = "", data_set: bool = False,
+                counts: commands.Counts | None = None) -> bytes:  # fmt: skip
+        """The command of an answer, as PDUs."""
+        encoded = commands.response(message, status, comment=comment, data_set=data_set, counts=counts)
+        return commands.p_data_pieces(message.context_id, encoded, self.peer_pdu_bytes_max, commands.COMMAND)
 
     def data_set(self, message: Message, data: bytes) -> bytes:
         """What follows the command of an answer, as PDUs."""

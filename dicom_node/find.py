@@ -93,8 +93,7 @@ def send_answers(
 ) -> int | None:
     """Send pending answers, some at a time; how many there were, or None when the peer cancelled or is gone."""
     waiting, count = bytearray(), 0
-    empty = association.data_set(message, b"")
-    command = association.response(message, Status.PENDING, b"").removesuffix(empty)  # of each of them
+    command = association.command(message, Status.PENDING, data_set=True)  # of each of them
     for answer in answers:
         if association.cancelled(message):
             return None
