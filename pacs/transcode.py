@@ -17,7 +17,7 @@ from pacs.encoded import EncodedError, inflate_dataset, read_head
 from pacs.errors import CannotRender
 from pacs.pixels.decode import DECODABLE, decode_frame
 from pacs.pixels.description import PixelDescription, PixelError, describe
-from pacs.pixels.encode import LOSSLESS, encode_frame
+from pacs.pixels.encode import ENCODABLE, LOSSLESS, encode_frame
 from pacs.pixels.frames import frames_of
 from pacs.pixels.native import decode_big, first_bit
 
@@ -35,39 +35,12 @@ def can_decode(transfer_syntax: str) -> bool:
     return transfer_syntax in DECODABLE or transfer_syntax in NATIVE
 
 
-def to_explicit_little(part10: bytes) -> bytes:
-    """The same instance in Explicit VR Little Endian as Part 10 bytes.
+def transcoded(part10: bytes, to_syntax: str) -> bytes:
+    """The same instance as Part 10 bytes in Explicit or Implicit VR Little Endian, or with its frames in one of
+    `pacs.pixels.encode.LOSSLESS`; what has no pixels then comes in Explicit VR Little Endian.
 
-    Raises CannotRender for pixels that cannot be decoded, naming the frame.
+    Raises CannotRender for pixels that cannot be decoded or encoded, naming the frame.
     """
-    return _anew(part10, EXPLICIT_LITTLE)
-
-
-def to_implicit_little(part10: bytes) -> bytes:
-    """The same in Implicit VR Little Endian."""
-    return _anew(part10, IMPLICIT_LITTLE)
-
-
-def compressed(part10: bytes, syntax: str) -> bytes:
-    """The same with its frames in one of `pacs.pixels.encode.LOSSLESS`; what has no pixels in Explicit VR Little
-    Endian. Raises CannotRender."""
-    return _anew(part10, syntax)
-
-
-def before_pixels(head: bytes, pixels: int, to_syntax: str) -> bytes | None:
-    """What stands before the pixels of an instance, anew: for one whose native little endian pixels are its end.
-
-    `head`: its Part 10 bytes up to the pixels' value, of `pixels` bytes. None where the pixels' header says otherwise.
-    """
-    length = struct.pack("<I", pixels)
-    if pixels % 2 or not head.endswith(
-        length
-    ):  # which ends the header in both encodings (PS3.5 7.1.2, 7.1.3)
-        return None
-    return _anew(head[:-4] + bytes(4), to_syntax)[:-4] + length
-
-
-def _anew(part10: bytes, to_syntax: str) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of what modalities write; we pass it on as it is
         try:
@@ -88,6 +61,19 @@ def _anew(part10: bytes, to_syntax: str) -> bytes:
         except (InvalidDicomError, EncodedError, AttributeError, ValueError, TypeError, KeyError, EOFError,
                 RecursionError, NotImplementedError) as error:  # fmt: skip
             raise CannotRender(f"the data set cannot be written anew: {type(error).__name__}") from error
+
+
+def before_pixels(head: bytes, pixels: int, to_syntax: str) -> bytes | None:
+    """What stands before the pixels of an instance, anew: for one whose native little endian pixels are its end.
+
+    `head`: its Part 10 bytes up to the pixels' value, of `pixels` bytes. None where the pixels' header says otherwise.
+    """
+    length = struct.pack("<I", pixels)
+    if pixels % 2 or not head.endswith(
+        length
+    ):  # which ends the header in both encodings (PS3.5 7.1.2, 7.1.3)
+        return None
+    return transcoded(head[:-4] + bytes(4), to_syntax)[:-4] + length
 
 
 def _swap(dataset: Dataset) -> None:
@@ -173,9 +159,8 @@ def _write(dataset: Dataset, syntax: str) -> bytes:
     return out.getvalue()
 
 
-def native_frame(attributes: dict[str, object], encoded: bytes, transfer_syntax: str, index: int) -> bytes:
-    """One frame as Explicit VR Little Endian has it: its samples, little endian. Raises PixelError."""
-    description = describe(attributes)
+def _native_frame(description: PixelDescription, encoded: bytes, transfer_syntax: str, index: int) -> bytes:
+    """Its samples, little endian."""
     if transfer_syntax in NATIVE and transfer_syntax != BIG_ENDIAN:
         return encoded
     if transfer_syntax == BIG_ENDIAN:
@@ -184,9 +169,12 @@ def native_frame(attributes: dict[str, object], encoded: bytes, transfer_syntax:
 
 
 def frame_in(attributes: dict[str, object], encoded: bytes, syntax: str, index: int, to_syntax: str) -> bytes:
-    """One frame, that came in `syntax`, in one of `pacs.pixels.encode.ENCODABLE`. Raises PixelError, also where the
-    metadata, which stay as they are, would tell its colours wrongly."""
+    """One frame, that came in `syntax`, in one of `pacs.pixels.encode.ENCODABLE`, or for all else as Explicit VR Little
+    Endian has it. Raises PixelError, also where the metadata, which stay as they are, would tell the colours of a
+    compressed one wrongly."""
     description = describe(attributes)
+    if to_syntax not in ENCODABLE:
+        return _native_frame(description, encoded, syntax, index)
     frame = decode_frame(description, encoded, syntax, _first_bit(description, syntax, index))
     told = "RGB" if description.photometric in ("YBR_RCT", "YBR_ICT") else description.photometric
     if to_syntax in LOSSLESS and frame.photometric != told:

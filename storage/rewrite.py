@@ -6,28 +6,20 @@ from collections.abc import Iterator
 from itertools import chain
 
 from pacs.errors import CannotRender
-from pacs.transcode import (
-    EXPLICIT_LITTLE,
-    IMPLICIT_LITTLE,
-    before_pixels,
-    compressed,
-    to_explicit_little,
-    to_implicit_little,
-)
+from pacs.transcode import EXPLICIT_LITTLE, IMPLICIT_LITTLE, before_pixels, transcoded
 from storage.archive import Archive
 from storage.contents import Entry
 from storage.retrieve import Located, read_part10, read_ranges
 
-_ANEW = {EXPLICIT_LITTLE: to_explicit_little, IMPLICIT_LITTLE: to_implicit_little}
 TRANSCODED_BYTES_MAX = 1024**3  # of an instance as received that is in memory while it is written anew
 
 
 def rewritten(archive: Archive, located: Located, syntax: str) -> Iterator[bytes]:
-    """Its Part 10 bytes in Explicit or Implicit VR Little Endian. Raises CannotRender and ObjectMissing at once.
+    """Its Part 10 bytes in a syntax of `pacs.transcode.transcoded`. Raises CannotRender and ObjectMissing at once.
 
     In memory is the whole of what must be decoded, and else what stands before the pixels.
     """
-    start = _native_pixels(located.entry) if syntax in _ANEW else None
+    start = _native_pixels(located.entry) if syntax in (EXPLICIT_LITTLE, IMPLICIT_LITTLE) else None
     if start is not None:
         head = b"".join(read_ranges(archive, located, ((0, start),)))
         anew = before_pixels(head, located.entry.length - start, syntax)
@@ -36,7 +28,7 @@ def rewritten(archive: Archive, located: Located, syntax: str) -> Iterator[bytes
     if located.entry.length > TRANSCODED_BYTES_MAX:
         raise CannotRender(f"more than {TRANSCODED_BYTES_MAX} bytes are not transcoded")
     original = read_part10(archive, located)
-    return iter((_ANEW[syntax](original) if syntax in _ANEW else compressed(original, syntax),))
+    return iter((transcoded(original, syntax),))
 
 
 def _native_pixels(entry: Entry) -> int | None:

@@ -16,7 +16,7 @@ from pacs.access import Principal
 from pacs.errors import BadQuery, CannotRender, NotAcceptable
 from pacs.pixels.description import PixelError
 from pacs.pixels.encode import ENCODABLE, LOSSLESS
-from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, frame_in, native_frame
+from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, frame_in
 from storage import retrieve
 from storage.archive import Archive
 from storage.contents import Ranges
@@ -227,10 +227,7 @@ def _anew(
     for n in numbers:
         encoded = read_frame(archive, located, n)
         try:
-            if syntax in ENCODABLE:
-                frame = frame_in(attributes, encoded, original, n, syntax)
-            else:
-                frame = native_frame(attributes, encoded, original, n)
+            frame = frame_in(attributes, encoded, original, n, syntax)
         except PixelError as error:
             raise CannotRender(f"frame {n + 1}: {error}") from error
         parts.append(Part(content_type, len(frame), [frame]))

@@ -14,7 +14,7 @@ from pacs.pixels.decode import decode_frame
 from pacs.pixels.description import Frame, PixelDescription, PixelError, describe
 from pacs.pixels.encode import BASELINE, LOSSLESS, encode_frame
 from pacs.pixels.frames import frames_of
-from pacs.transcode import compressed, to_explicit_little
+from pacs.transcode import EXPLICIT_LITTLE, transcoded
 from tests.support.files import package_file
 
 from .samples import image_files, name_of, packaged, read
@@ -73,10 +73,10 @@ def test_jpeg_baseline_is_near(path: Path) -> None:
 def test_whole_instances(name: str, syntax: str) -> None:
     """All frames, and attributes that fit them: decoded again they are what decoding at once gives."""
     original = package_file(name).read_bytes()
-    anew = compressed(original, syntax)
+    anew = transcoded(original, syntax)
     dataset = dcmread(io.BytesIO(anew))
     assert str(dataset.file_meta.TransferSyntaxUID) == syntax
-    back, plain = (dcmread(io.BytesIO(to_explicit_little(d))) for d in (anew, original))
+    back, plain = (dcmread(io.BytesIO(transcoded(d, EXPLICIT_LITTLE))) for d in (anew, original))
     assert back.PixelData == plain.PixelData
     assert back.PhotometricInterpretation == plain.PhotometricInterpretation
     assert back.SOPInstanceUID == plain.SOPInstanceUID
