@@ -13,8 +13,7 @@ from storage import edges
 from storage.archive import Archive
 from storage.database import Unavailable
 from storage.edges import Status
-from storage.hints import CeleryHints
-from storage.shipping import Shipper
+from storage.intake import Intake
 from storage.spool import Spool
 
 log = get("orthanc")
@@ -40,9 +39,7 @@ class OrthancEdges:
         self._archive = archive
         settings = archive.settings
         self._leadership = edges.Leadership(archive)
-        self._spool_root = settings.spool / f"orthanc-{settings.node_name}"
-        self._shipper: Shipper | None = None
-        self._spool: Spool | None = None
+        self._intake = Intake(archive, settings.spool / f"orthanc-{settings.node_name}")  # of all edges
         self._threads: dict[int, _EdgeThread] = {}
         self._leaving: list[_EdgeThread] = []
         self._trouble, self._closed, self._sealed = "", False, False
@@ -81,7 +78,7 @@ class OrthancEdges:
                 self._leaving.append(self._threads.pop(id_))
         self._leaving = [thread for thread in self._leaving if thread.is_alive()]
         for id_ in registered.keys() - self._threads.keys():
-            thread = _EdgeThread(self._archive, self._receiving(), registered[id_])
+            thread = _EdgeThread(self._archive, self._intake.spool(), registered[id_])
             self._threads[id_] = thread
             thread.start()
 
@@ -91,16 +88,6 @@ class OrthancEdges:
             self._closed = True
             self._stop_all()
             self._leadership.close()
-
-    def _receiving(self) -> Spool:
-        """The spool of all edges; raises BlockingIOError where another process of this node has it."""
-        if self._spool is None:
-            shipper = Shipper(self._archive, CeleryHints(self._archive.settings))
-            self._spool = Spool(self._spool_root, self._archive.settings, shipper.submit)
-            self._shipper = shipper
-            shipper.start()
-            self._spool.start()
-        return self._spool
 
     def _stop_all(self) -> None:
         """Also the spool, unless a thread still hangs on a socket: what it writes must not be shipped from under it."""
@@ -112,10 +99,8 @@ class OrthancEdges:
         for thread in self._leaving:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._leaving = [thread for thread in self._leaving if thread.is_alive()]
-        if not self._leaving and self._spool is not None and self._shipper is not None:
-            self._spool.close()
-            self._shipper.close(STOP_SECONDS)
-            self._spool = self._shipper = None
+        if not self._leaving:
+            self._intake.close(STOP_SECONDS)
 
 
 class _EdgeThread(threading.Thread):

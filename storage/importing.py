@@ -15,12 +15,10 @@ from pacs.encoded import EncodedError, read_file_meta, read_head, read_instance
 from pacs.errors import TongyingError, TooLarge
 from storage.archive import Archive
 from storage.contents import sop_of
-from storage.hints import CeleryHints
+from storage.intake import Intake
 from storage.packnames import new_pack_id
 from storage.reception import Reception
 from storage.records import Origin
-from storage.shipping import Shipper
-from storage.spool import Spool
 
 HEAD_BYTES = 64 * 1024  # enough for a preamble and a file meta group
 CHUNK_BYTES = 1024 * 1024
@@ -97,16 +95,13 @@ class Importer:
     def __init__(self, archive: Archive, facility: str, journal: Path) -> None:
         settings = archive.settings
         self._origin = Origin(facility, "IMPORT", settings.ae_title, "import")
-        self._shipper = Shipper(archive, CeleryHints(settings))
-        self._spool = Spool(settings.spool / f"import-{new_pack_id().hex}", settings, self._shipper.submit)
+        self._intake = Intake(archive, settings.spool / f"import-{new_pack_id().hex}")
         self._journal = _Journal(journal)
         self._open = _Opener()
-        self._reception: Reception = Reception(self._spool)
+        self._reception = self._intake.reception()
         self.result = Imported()
 
     def __enter__(self) -> Importer:
-        self._shipper.start()
-        self._spool.start()
         return self
 
     def __exit__(
@@ -114,8 +109,7 @@ class Importer:
     ) -> None:
         self._open.close()
         self._reception.discard()
-        self._spool.close()
-        self._shipper.close(timeout_seconds=600)
+        self._intake.close(timeout_seconds=600)
         self._journal.close()
 
     def take(self, source: Source) -> None:
