@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from bench.corpus import Study, make_study
@@ -58,7 +58,9 @@ def measure(run: Run) -> Group:
                 taken = _round(peer, studies, associations, run.sizes.settle_seconds)
                 elsewhere = taken[ACKNOWLEDGED]
                 if isinstance(peer, Tongying):
-                    elsewhere = _without_workers(peer, studies, associations, run.sizes.settle_seconds)
+                    for study in studies:
+                        study.stamp()
+                    elsewhere = _rate(peer, studies, associations, run.sizes.settle_seconds, held=True)
                 taken = {ACKNOWLEDGED: taken[ACKNOWLEDGED], ELSEWHERE: elsewhere} | taken
                 if number >= 0:
                     for (what, unit), value in taken.items():
@@ -68,7 +70,7 @@ def measure(run: Run) -> Group:
         for study in studies:
             study.stamp()
         for peer in run.peers.values():
-            rate = _as_it_comes(peer, studies, run.sizes.settle_seconds)
+            rate = _rate(peer, studies, 1, run.sizes.settle_seconds, nagle=True)
             if number >= 0:
                 samples[AS_IT_COMES][peer.name].append(rate)
             run.say(f"  {peer.name}, {AS_IT_COMES[0]}: {rate:.0f} images/s")
@@ -89,7 +91,7 @@ def _round(
     peer: Peer, studies: list[Study], associations: int, settle_seconds: float
 ) -> dict[tuple[str, str], float]:
     """Send all studies once, and wait until they are listed."""
-    settle(settle_seconds, (image.path for study in studies for image in study.images))
+    _settle(studies, settle_seconds)
     images = sum(len(s.images) for s in studies)
     before = {role: cpu_seconds(pids) for role, pids in peer.roles().items()}
     with ExitStack() as stack:
@@ -108,10 +110,13 @@ def _round(
     return taken
 
 
-def _as_it_comes(peer: Peer, studies: list[Study], settle_seconds: float) -> float:
-    """Images a second that are acknowledged to one storescu that leaves Nagle's algorithm on."""
-    settle(settle_seconds, (image.path for study in studies for image in study.images))
-    acked = send(peer, _folders(studies, 1), nagle=True)
+def _rate(peer: Peer, studies: list[Study], associations: int, settle_seconds: float, *, held: bool = False,
+          nagle: bool = False) -> float:  # fmt: skip
+    """Images a second that are acknowledged. `held`: Tongying's workers stand still meanwhile; they index what waits
+    afterwards. `nagle`: storescu leaves Nagle's algorithm on."""
+    _settle(studies, settle_seconds)
+    with peer.workers_held() if held and isinstance(peer, Tongying) else nullcontext():
+        acked = send(peer, _folders(studies, associations), nagle=nagle)
     if peer.web:
         with Client(peer.web) as client:
             _until_listed(client, studies)
@@ -119,16 +124,8 @@ def _as_it_comes(peer: Peer, studies: list[Study], settle_seconds: float) -> flo
     return sum(len(s.images) for s in studies) / acked
 
 
-def _without_workers(peer: Tongying, studies: list[Study], associations: int, settle_seconds: float) -> float:
-    """Images a second that are acknowledged while the workers stand still; they index what waits afterwards."""
-    for study in studies:
-        study.stamp()
-    settle(settle_seconds, (image.path for study in studies for image in study.images))
-    with peer.workers_held():
-        acked = send(peer, _folders(studies, associations))
-    with Client(peer.web) as client:
-        _until_listed(client, studies)
-    return sum(len(s.images) for s in studies) / acked
+def _settle(studies: list[Study], seconds: float) -> None:
+    settle(seconds, (image.path for study in studies for image in study.images))
 
 
 def _folders(studies: list[Study], associations: int) -> list[list[Path]]:
