@@ -131,6 +131,19 @@ def settle(seconds: float, keep: Iterable[Path] = ()) -> None:
         time.sleep(seconds)
 
 
+QUIET_SHARE, QUIET_SECONDS_MAX = 0.1, 180
+
+
+def quiet(seconds: float = 1) -> float:
+    """Wait until all cores together were busy for less than a tenth of `seconds` (peers work behind their answers);
+    how long that took. Gives up after three minutes: something else is at work here, and the figures will say so."""
+    start = time.perf_counter()
+    while psutil.cpu_percent(interval=seconds) > QUIET_SHARE * 100:
+        if time.perf_counter() - start > QUIET_SECONDS_MAX:
+            break
+    return time.perf_counter() - start
+
+
 def milliseconds(action: Callable[[], object]) -> float:
     """How long a call took."""
     start = time.perf_counter()

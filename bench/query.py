@@ -9,7 +9,7 @@ import httpx
 import psycopg
 
 from bench.corpus import Study, make_study
-from bench.measure import Figure, Group, Row, milliseconds, settle, until
+from bench.measure import Figure, Group, Row, milliseconds, quiet, settle, until
 from bench.peers import ORTHANC, TONGYING, Peer, StoreScp, Tongying
 from bench.run import Run
 from bench.senders import send
@@ -119,6 +119,8 @@ def _find(run: Run, ours: Tongying) -> list[float]:
     with psycopg.connect(place, autocommit=True) as connection:
         connection.execute(FILL, {"found": FOUND, "studies": run.sizes.indexed})
         connection.execute("VACUUM ANALYZE studies")
+    if run.sizes.settle_seconds:
+        run.say(f"  the machine was quiet after {quiet():.0f} s")
     with associated(ours.dicom_port, [(STUDY_FIND, [EXPLICIT])]) as caller:
         taken = [milliseconds(lambda: _ask(caller)) for _ in range(WARM + run.sizes.requests)]
         caller.release()

@@ -6,6 +6,8 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 
 from bench.corpus import Study, make_study
@@ -18,11 +20,14 @@ from bench.web import DICOM_JSON, Client
 ORIGINALS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 FRAME = 'multipart/related; type="application/octet-stream"'
 WARM = 5
+CROWD, CROWD_ROUNDS, CROWDED = 16, 3, ("one frame", "one rendered JPEG")
 REMARKS = (
     "One client, one kept connection, http.client reading 1 MB at a time: the same for both. Client and server share "
     "the two cores.",
     "The series is as received (transfer-syntax=*). A frame is the uncompressed 16-bit frame of one slice, another "
     "slice each time; rendered is its JPEG with the default window.",
+    f"{CROWD} clients: as many threads of one process, each with a connection of its own, ask at once for one slice "
+    "after the other; all answers by the time until the last.",
     "Metadata is asked for as browsers ask (Accept-Encoding: gzip), and its time includes unzipping. Tongying writes "
     "it when it indexes; Orthanc makes it from what its plug-in keeps, or from the files.",
 )
@@ -47,6 +52,11 @@ def measure(run: Run) -> Group:
             for name, values in _in_turns(clients, request, run.sizes.requests).items():
                 samples[f"{what}, p50", "ms", 50][name] = values
                 samples[f"{what}, p95", "ms", 95][name] = values
+        for what in CROWDED:
+            for _ in range(CROWD_ROUNDS):
+                for peer in peers:
+                    rate = _crowd(peer, _small(study)[what], run.sizes.requests * 4)
+                    samples[f"{what}, {CROWD} clients", "answers/s", 50][peer.name].append(rate)
     finally:
         for client in clients.values():
             client.close()
@@ -58,7 +68,7 @@ def measure(run: Run) -> Group:
 
 def _row(what: str, unit: str, percentile: int, by_peer: dict[str, list[float]]) -> Row:
     figures = {name: Figure(tuple(values)) for name, values in by_peer.items()}
-    return Row(what, unit, figures, more_is_better=unit == "MB/s", percentile=percentile)
+    return Row(what, unit, figures, more_is_better=unit.endswith("/s"), percentile=percentile)
 
 
 def _store(peer: Peer, study: Study) -> None:
@@ -126,3 +136,17 @@ def _in_turns(clients: dict[str, Client], make: Callable[[], Request], count: in
             if number >= 0:
                 taken[name].append(spent)
     return taken
+
+
+def _crowd(peer: Peer, make: Callable[[], Request], count: int) -> float:
+    """Answers a second to clients that ask all at once."""
+    assert peer.web is not None
+    web = peer.web
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(web)) for _ in range(CROWD)]
+        asked = [[make() for _ in range(-(-count // CROWD))] for _ in clients]
+        pool = stack.enter_context(ThreadPoolExecutor(CROWD))
+        list(pool.map(make(), clients))  # the connections are open
+        start = time.perf_counter()
+        list(pool.map(lambda client, requests: [ask(client) for ask in requests], clients, asked))
+        return sum(map(len, asked)) / (time.perf_counter() - start)

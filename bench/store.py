@@ -18,7 +18,7 @@ INDEXED_SECONDS_MAX = 120
 POLL_SECONDS = 0.02
 ACKNOWLEDGED = ("acknowledged", "images/s")
 ELSEWHERE = ("acknowledged, workers elsewhere", "images/s")
-AS_IT_COMES = ("one association, storescu as it comes: acknowledged", "images/s")
+AS_IT_COMES = ("acknowledged, storescu as it comes", "images/s")
 SHORTER = 3  # these rounds are so many times fewer: the peers take half a minute for each
 REMARKS = (
     "The sender is DCMTK's storescu with TCP_NODELAY=1, one process for each association, on the same two cores as "
@@ -66,14 +66,16 @@ def measure(run: Run) -> Group:
                     for (what, unit), value in taken.items():
                         samples[f"{_said(associations)}: {what}", unit][peer.name].append(value)
                     run.say(_line(peer.name, associations, taken))
-    for number in range(-1, -(-run.sizes.rounds // SHORTER)):
-        for study in studies:
-            study.stamp()
-        for peer in run.peers.values():
-            rate = _rate(peer, studies, 1, run.sizes.settle_seconds, nagle=True)
-            if number >= 0:
-                samples[AS_IT_COMES][peer.name].append(rate)
-            run.say(f"  {peer.name}, {AS_IT_COMES[0]}: {rate:.0f} images/s")
+    for associations in (1, ASSOCIATIONS_MAX):
+        for number in range(-1, -(-run.sizes.rounds // SHORTER)):
+            for study in studies:
+                study.stamp()
+            for peer in run.peers.values():
+                rate = _rate(peer, studies, associations, run.sizes.settle_seconds, nagle=True)
+                what, unit = f"{_said(associations)}: {AS_IT_COMES[0]}", AS_IT_COMES[1]
+                if number >= 0:
+                    samples[what, unit][peer.name].append(rate)
+                run.say(f"  {peer.name}, {what}: {rate:.0f} {unit}")
     return Group("store", "C-STORE", tuple(_row(key, by) for key, by in samples.items()), REMARKS)
 
 
