@@ -83,7 +83,9 @@ def compile_query(query: Query, principal: Principal) -> Select[Any]:
 
 
 def _select(level: Level) -> Select[Any]:
-    base = studies.join(patients, patients.c.id == studies.c.patient_pk).join(
+    # Each study has a patient. The outer join keeps the planner from beginning with patients: where it knows too few of
+    # them it would go through all studies that there are.
+    base = studies.outerjoin(patients, patients.c.id == studies.c.patient_pk).join(
         facilities, facilities.c.id == studies.c.facility_id
     )
     if level is Level.PATIENT:
