@@ -7,9 +7,9 @@ import sys
 import threading
 
 from dicom_node.acceptor import Entrance
-from dicom_node.crew import Crew
 from dicom_node.node import Node
 from pacs import logs
+from pacs.crew import Crew
 from pacs.errors import SettingError
 from pacs.settings import Settings, from_environment
 
@@ -32,7 +32,8 @@ def main() -> int:
         entrance = Entrance.open(settings, processes)
         if processes == 1:
             return serve(settings, entrance, 1, stop)
-        crew = Crew(processes, lambda process: serve(settings, entrance, process, stop), entrance)
+        crew = Crew(processes, lambda process: serve(settings, entrance, process, stop),
+                    close=entrance.close, ended=entrance.census.strike_off)  # fmt: skip
         return crew.run(stop)
     except SettingError as error:
         logs.get("node").error("cannot_start", reason=str(error))

@@ -81,7 +81,7 @@ class Acceptor:
 
     def __init__(self, archive: Archive, gate: Gate, spool: Spool, entrance: Entrance, process: int) -> None:
         self.archive, self.gate, self.spool = archive, gate, spool
-        self.users = Users(archive, entrance.processes)
+        self.users = Users(archive)
         self.settings = settings = archive.settings
         self.ae = AE(settings.ae_title)
         self.ae.maximum_associations = 1_000_000  # ours is the limit that counts

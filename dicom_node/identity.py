@@ -17,9 +17,11 @@ from typing import Protocol
 
 from dicom_node.admission import CONGESTION, NO_REASON, PRESENTATION, TRANSIENT, Refusal, forbidden
 from pacs.access import Principal
+from storage import tries
 from storage.archive import Archive
 from storage.database import Unavailable
-from storage.tokens import TokenIssuer, TooManyTries, Tries
+from storage.tokens import TokenIssuer
+from storage.tries import TooManyTries
 
 USERNAME, PASSCODE, KERBEROS, SAML, JWT = range(1, 6)  # types of identity, table D.3-14
 FIELD_BYTES_MAX = 8 * 1024  # of a token; a name or a passcode has far fewer
@@ -40,12 +42,10 @@ class Identity(Protocol):
 class Users:
     """Checks who the peers say that they are. Safe to share between threads."""
 
-    def __init__(self, archive: Archive, processes: int = 1) -> None:
-        """`processes`: how many of the node check users, each its share of what an address may try."""
+    def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._required = archive.settings.dicom_identity == "required"
         self._tokens: TokenIssuer | None = None
-        self._tries = Tries(max(1, TRIES_PER_PEER_MAX // processes))
         self._hashing = threading.BoundedSemaphore(HASHES_MAX)
         self._secret = secrets.token_bytes(32)
         self._proven: OrderedDict[bytes, float] = OrderedDict()
@@ -89,7 +89,7 @@ class Users:
         mark = hmac.digest(self._secret, f"{name}\0{passcode}".encode(), hashlib.sha256)
         if self._is_proven(mark):
             return self._issuer().known(name)
-        self._tries.begin(peer)
+        tried = tries.begin(self._archive, TRIES_PER_PEER_MAX, "peer", peer)
         if not self._hashing.acquire(timeout=HASH_WAIT_SECONDS):
             raise TimeoutError
         try:
@@ -98,7 +98,7 @@ class Users:
             self._hashing.release()
         if user is None:
             return None
-        self._tries.forget(peer)
+        tries.forget(self._archive, tried)
         self._prove(mark)
         return user.principal()
 

@@ -15,8 +15,8 @@ from pacs.errors import SettingError
 
 MIB = 1024 * 1024
 SECRET_CHARACTERS_MIN = 32
-NODE_PROCESSES_MAX = 128
-NODE_PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
+PROCESSES_MAX = 128
+PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class Settings:
     data: Path = Path("data")
     http_host: str = "127.0.0.1"
     http_port: int = 8080
+    http_processes: int = 0  # that answer at that port; 0: one for each core, but no more than 8
     dicom_host: str = "0.0.0.0"  # noqa: S104  modalities are other machines; the gate refuses the unregistered
     dicom_port: int = 11112
     dicom_tls_port: int = 2762  # open where there is a certificate
@@ -85,11 +86,19 @@ class Settings:
 
     @property
     def node_process_count(self) -> int:
-        return self.node_processes or min(len(os.sched_getaffinity(0)), NODE_PROCESSES_UNASKED_MAX)
+        return self.node_processes or _one_for_each_core()
+
+    @property
+    def http_process_count(self) -> int:
+        return self.http_processes or _one_for_each_core()
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""
         return {_variable(f.name): str(getattr(self, f.name)) for f in fields(self)}
+
+
+def _one_for_each_core() -> int:
+    return min(len(os.sched_getaffinity(0)), PROCESSES_UNASKED_MAX)
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -150,8 +159,9 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError(
             f"TONGYING_SECRET_KEY must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
         )
-    if not 0 <= settings.node_processes <= NODE_PROCESSES_MAX:
-        raise SettingError(f"TONGYING_NODE_PROCESSES must be from 0 to {NODE_PROCESSES_MAX}")
+    for name in ("node_processes", "http_processes"):
+        if not 0 <= getattr(settings, name) <= PROCESSES_MAX:
+            raise SettingError(f"{_variable(name)} must be from 0 to {PROCESSES_MAX}")
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings

@@ -36,7 +36,7 @@ class User:
 
 def ensure_administrator(archive: Archive, password: str) -> str | None:
     """Make `admin` if there is no user; returns the password if it was made up here, to be shown once."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         if connection.execute(select(users.c.id).limit(1)).first():
             return None
     made_up = None if password else random.token_urlsafe(12)
@@ -84,7 +84,7 @@ def _nobody() -> str:
 def sign_in(archive: Archive, name: str, password: str) -> User | None:
     """The user, or None; as slow for a name that nobody has as for a wrong password."""
     name = name.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL takes none, and nobody has it
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         row = connection.execute(
             select(users.c.password_hash).where(users.c.name == name, users.c.active)
         ).one_or_none()
@@ -104,14 +104,14 @@ def find_user(archive: Archive, name: str) -> User | None:
         .outerjoin(facilities, facilities.c.id == users.c.facility_id)
         .where(users.c.name == name, users.c.active)
     )
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         row = connection.execute(query).one_or_none()
     return User(row[0], row[1], Role(row[2]), row[3]) if row else None
 
 
 def list_users(archive: Archive) -> list[User]:
     """All active accounts."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         names = (
             connection.execute(select(users.c.name).where(users.c.active).order_by(users.c.name))
             .scalars()

@@ -74,7 +74,7 @@ class Answers:
     def _specimens(self, rows: list[Found], level: Level) -> dict[int, Json]:
         """What one instance of each says of its patient, study and series."""
         keys = [key_of(row, level) for row in rows]
-        with self._archive.database.begin() as connection:
+        with self._archive.database.read() as connection:
             places = find_specimens(connection, self._principal, level, keys)
         wanted = {a.tag for a in at(*above(level)) if not a.computed}
         found = {}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, exc
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, exc
 
 from pacs.settings import Settings
 
-POOL_SIZE = 10
+POOL_SIZE, OVERFLOW = (
+    20,
+    20,
+)  # as many as there are threads that answer requests; these stay open, those do not
 CONNECT_SECONDS = 5
 STATEMENT_MS_MAX = 60_000  # no query may hold a connection for ever
+RESTED_SECONDS = 5.0  # a connection that was not used for longer is asked whether it lives
+RESTS = "rests since"
 
 Unavailable: tuple[type[Exception], ...] = (
     exc.OperationalError,
@@ -28,16 +37,13 @@ class Database:
         self.engine = create_engine(
             url,
             pool_size=POOL_SIZE,
-            max_overflow=20,
-            pool_pre_ping=True,
+            max_overflow=OVERFLOW,
+            pool_use_lifo=True,  # few connections that know their statements, rather than many that do not
             connect_args={"connect_timeout": CONNECT_SECONDS},
         )
-
-        @event.listens_for(self.engine, "connect")
-        def limit(dbapi_connection: object, _record: object) -> None:
-            with dbapi_connection.cursor() as cursor:  # type: ignore[attr-defined]
-                cursor.execute(f"SET statement_timeout = {STATEMENT_MS_MAX}")
-            dbapi_connection.commit()  # type: ignore[attr-defined]
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(self.engine, "connect", _limit)
+        _look_after(self.engine)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -45,8 +51,51 @@ class Database:
         with self.engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """For one statement that only reads: no transaction around it, so one way to the database and back, not
+        three. Each further statement may see what was committed in between."""
+        with self._reading.connect() as connection:
+            yield connection
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _limit(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = {STATEMENT_MS_MAX}")
+    connection.commit()
+
+
+def _look_after(engine: Engine) -> None:
+    """Before a connection is used again: where its server has said something (it says good-bye when it stops), or it
+    rested for long, it is asked whether it lives. A new one takes the place of one that does not."""
+
+    @event.listens_for(engine, "checkin")
+    def rests(_connection: object, record: Any) -> None:
+        record.info[RESTS] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def lives(connection: Any, record: Any, _proxy: object) -> None:
+        since = record.info.get(RESTS)
+        if since is None or not (
+            _has_said_something(connection) or time.monotonic() - since > RESTED_SECONDS
+        ):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.OperationalError as error:
+            raise exc.InvalidatePoolError from error
+
+
+def _has_said_something(connection: Any) -> bool:
+    try:
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
+    except psycopg.OperationalError:  # it is closed
+        return True
 
 
 def open_database(settings: Settings) -> Database:

@@ -19,13 +19,13 @@ READ_BYTES = 4 * 1024 * 1024
 
 def known_uids(archive: Archive, facility_id: int, uids: Sequence[str]) -> set[str]:
     """Those of these SOP Instance UIDs that are indexed for a facility; one statement."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         return presence.known_uids(connection, facility_id, uids)
 
 
 def shown_counts(archive: Archive, principal: Principal, study_uids: Sequence[str]) -> dict[str, int]:
     """How many instances these studies show to the principal; those that show none are left out."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         return presence.shown_counts(connection, principal, study_uids)
 
 

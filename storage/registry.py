@@ -50,7 +50,7 @@ def add_facility(archive: Archive, code: str, name: str) -> bool:
 
 def list_facilities(archive: Archive) -> list[tuple[str, str]]:
     """(code, name) of all."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         query = select(facilities.c.code, facilities.c.name).order_by(facilities.c.code)
         return [(code, name) for code, name in connection.execute(query)]
 
@@ -103,7 +103,7 @@ def remove_device(archive: Archive, device_id: int) -> None:
 
 def list_devices(archive: Archive) -> list[RegisteredDevice]:
     """All devices; the narrowest network first, because it decides."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         found = [RegisteredDevice.from_json(dict(row)) for row in connection.execute(_devices()).mappings()]
     return sorted(found, key=lambda d: (-ipaddress.ip_network(d.address).prefixlen, d.ae_title, d.address))
 

@@ -55,7 +55,7 @@ def find_series(archive: Archive, principal: Principal, study_uid: str, series_u
 
 def fragments(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "") -> list[Fragment]:
     """The packs in which a study's or a series' instances lie; raises NotFound if none may be seen."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         found = find_fragments(connection, principal, study_uid, series_uid)
     if not found:
         raise NotFound("there is no such study" if not series_uid else "there is no such series")
@@ -76,7 +76,7 @@ def locate_of(
     archive: Archive, principal: Principal, series_pk: int, pack_id: uuid.UUID | None = None
 ) -> list[Located]:
     """The instances of a series by its key, or what one pack holds of it, in display order; raises NotFound."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         located = _of_all(archive, find_fragments_of(connection, principal, series_pk, pack_id))
     if not located:
         raise NotFound("there is no such series")
@@ -125,7 +125,7 @@ def _located(entry: Entry, fragment: Fragment) -> Located:
 
 def series_instances(archive: Archive, row: Found) -> list[Located]:
     """The shown instances of one series that may be seen (`find_series`), in display order."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         packs_of_it = connection.execute(
             select(series_packs.c.pack_id, series_packs.c.edition, packs.c.key)
             .join(packs, packs.c.id == series_packs.c.pack_id)
@@ -141,10 +141,10 @@ def series_instances(archive: Archive, row: Found) -> list[Located]:
     return [Located(e, keys[e.pack], row.study_uid, row.series_uid) for e in in_display_order(entries)]
 
 
-def attributes(
+def described(
     archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str
-) -> Json:
-    """The DICOM JSON of one instance; raises NotFound."""
+) -> tuple[Located, Json]:
+    """One instance and its DICOM JSON, by one question to the database; raises NotFound."""
     for fragment in fragments(archive, principal, study_uid, series_uid):
         shown = _shown(archive, fragment)
         place = shown.places.get(sop_instance)
@@ -152,9 +152,15 @@ def attributes(
             lines = archive.shelf.lines(
                 archive.objects, fragment.series_pk, fragment.pack_id, fragment.edition
             )
-            found: Json = json.loads(lines[place])
-            return found
+            return _located(shown.entries[place], fragment), json.loads(lines[place])
     raise NotFound("there is no such instance")
+
+
+def attributes(
+    archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str
+) -> Json:
+    """The DICOM JSON of one instance; raises NotFound."""
+    return described(archive, principal, study_uid, series_uid, sop_instance)[1]
 
 
 def metadata_keys(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "") -> list[str]:

@@ -22,7 +22,7 @@ Found = Row[Any]
 
 def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         return list(connection.execute(compile_query(query, principal)))
 
 
@@ -30,7 +30,7 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
     """For the instance level: the series to look into, and whether there would be more."""
     assert query.level is Level.IMAGE, "the other levels are answered by search"
     statement = compile_query(query, principal).limit(SERIES_SCANNED_MAX + 1)
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         found = list(connection.execute(statement))
     return found[:SERIES_SCANNED_MAX], len(found) > SERIES_SCANNED_MAX
 
@@ -44,7 +44,7 @@ def metadata_lines(archive: Archive, found: list[Found]) -> Iterator[tuple[Found
             .where(series_packs.c.series_pk.in_(places), series_packs.c.instance_count > 0)
             .order_by(series_packs.c.pack_id)
         )
-        with archive.database.begin() as connection:
+        with archive.database.read() as connection:
             for series_pk, pack_id, edition in connection.execute(statement):
                 places[series_pk].append((pack_id, edition))
         for row in some:

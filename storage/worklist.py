@@ -174,13 +174,13 @@ def list_entries(
         query = query.where(facilities.c.code == facility)
     if status:
         query = query.where(worklist.c.status == status)
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         return [Entry(*row) for row in connection.execute(query.order_by(worklist.c.id).limit(limit))]
 
 
 def find_entry(archive: Archive, principal: Principal, pk: int) -> Entry:
     """One entry; raises NotFound."""
-    with archive.database.begin() as connection:
+    with archive.database.read() as connection:
         return _entry(connection, principal, pk)
 
 

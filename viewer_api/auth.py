@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
 from pacs.access import Principal
 from storage.archive import Archive
-from storage.tokens import FAILURE_SECONDS, TokenIssuer, TooManyTries
+from storage.tokens import TokenIssuer
+from storage.tries import WINDOW_SECONDS, TooManyTries
 
 __all__ = ["TheArchive", "TokenIssuer", "Who"]
 
@@ -26,13 +28,21 @@ class Token(BaseModel):
     expires_in: int
 
 
-def current_principal(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Principal:
-    """Who asks; raises HTTPException 401."""
+async def current_principal(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Principal:
+    """Who asks; raises HTTPException 401. It takes a thread only where the database is asked."""
     issuer: TokenIssuer = request.app.state.tokens
-    principal = issuer.principal(token) if token else None
+    name = issuer.subject(token) if token else None
+    if name is None:
+        raise _sign_in_first()
+    remembered = issuer.remembered(name)
+    principal = remembered[0] if remembered else await run_in_threadpool(issuer.known, name)
     if principal is None:
-        raise HTTPException(401, "Sign in first", {"WWW-Authenticate": "Bearer"})
+        raise _sign_in_first()
     return principal
+
+
+def _sign_in_first() -> HTTPException:
+    return HTTPException(401, "Sign in first", {"WWW-Authenticate": "Bearer"})
 
 
 async def archive_of(request: Request) -> Archive:
@@ -53,7 +63,7 @@ def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()
     try:
         user = issuer.sign_in(form.username, form.password, address)
     except TooManyTries as error:
-        raise HTTPException(429, str(error), {"Retry-After": str(int(FAILURE_SECONDS))}) from None
+        raise HTTPException(429, str(error), {"Retry-After": str(int(WINDOW_SECONDS))}) from None
     if user is None:
         raise HTTPException(401, "Wrong user name or password", {"WWW-Authenticate": "Bearer"})
     signed, seconds = issuer.issue(user)

@@ -168,16 +168,25 @@ def _extent(
 
 def _through(array: NDArray[Any], function: _Map) -> Picture:
     """Apply a function of single values to an image, by a table where that is shorter."""
-    out = np.empty(array.shape, np.uint8)
-    table = None
-    low = 0
     if array.dtype.kind in "iu" and array.dtype.itemsize <= 2:
         low, high = int(array.min()), int(array.max())
-        table = _round(function(np.arange(low, high + 1)))
+        return _looked_up(array, _round(function(np.arange(low, high + 1))), low)
+    out = np.empty(array.shape, np.uint8)
     for rows in colour.chunks(array):
-        part = array[rows]
-        out[rows] = _round(function(part)) if table is None else table[part.astype(np.intp) - low]
+        out[rows] = _round(function(array[rows]))
     return out
+
+
+def _looked_up(array: NDArray[Any], shown: Picture, low: int) -> Picture:
+    """What is shown for each value; `shown` begins with that for `low`. The table that is read has a place for each
+    value that a cell can hold, the negative ones last, so that cells are indexes as they are and none is outside."""
+    bits = 8 * array.dtype.itemsize
+    table = np.zeros(1 << bits, np.uint8)
+    first = low % (1 << bits)
+    upper = shown[: (1 << bits) - first]
+    table[first : first + len(upper)] = upper
+    table[: len(shown) - len(upper)] = shown[len(upper) :]
+    return np.take(table, array.view(f"u{array.dtype.itemsize}"), mode="clip")  # "raise" would look twice
 
 
 def _round(values: NDArray[Any]) -> Picture:

@@ -225,3 +225,13 @@ secrets = Table(
     Column("value", LargeBinary, nullable=False),
     moment("created_at"),
 )  # fmt: skip
+
+# Tries to sign in of the last minute (storage/tries.py).
+tries = Table(
+    "tries", metadata,
+    identity(),
+    Column("who", LargeBinary, nullable=False),
+    moment("tried_at"),
+    Index("ix_tries_who", "who"),
+    Index("ix_tries_tried_at", "tried_at"),
+)  # fmt: skip

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -23,17 +24,18 @@ PROCESSES = 3
 
 @pytest.fixture(scope="module")
 def server(workspace: Path) -> Iterator[Server]:
-    running = Server(workspace / "processes", extra={"TONGYING_NODE_PROCESSES": str(PROCESSES)}).start()
+    extra = {"TONGYING_NODE_PROCESSES": str(PROCESSES), "TONGYING_HTTP_PROCESSES": str(PROCESSES)}
+    running = Server(workspace / "processes", extra=extra).start()
     yield running
     whole(running)
     running.remove()
 
 
-def processes(server: Server) -> list[psutil.Process]:
+def processes(server: Server, name: str = "dicom_node") -> list[psutil.Process]:
     """The forks that serve, as many as there should be, of a node that answers."""
 
     def forks() -> list[psutil.Process]:
-        found = part(server, "dicom_node").children()
+        found = part(server, name).children()
         return found if len(found) == PROCESSES and answers(server) else []
 
     found = eventually(forks, 60, "all processes run")
@@ -121,3 +123,34 @@ def test_they_end_with_the_one_that_forked_them(server: Server) -> None:
     assert {f.pid for f in processes(server)}.isdisjoint(f.pid for f in forks)
     settled(server)
     assert sop_uids(server, one.study) == [one.instance]
+
+
+def test_an_api_process_that_is_killed_costs_its_own_requests_only(server: Server) -> None:
+    forks = processes(server, "viewer_api")
+    os.kill(forks[0].pid, signal.SIGKILL)
+    client = server.client
+    for _ in range(40):  # the first may have been on its connection
+        with contextlib.suppress(httpx.TransportError):
+            client.get("/dicom-web/studies").raise_for_status()
+            break
+    for _ in range(20):  # each with a connection of its own
+        answer = httpx.get(f"{server.url}/dicom-web/studies", headers=client.headers)
+        assert answer.status_code in (200, 204)
+    assert {f.pid for f in processes(server, "viewer_api")} > {f.pid for f in forks[1:]}
+
+
+def test_api_processes_end_with_the_one_that_forked_them(server: Server) -> None:
+    forks, parent = processes(server, "viewer_api"), part(server, "viewer_api")
+    os.kill(parent.pid, signal.SIGKILL)
+    gone, alive = psutil.wait_procs(forks, timeout=15)
+    assert not alive
+    assert len(gone) == PROCESSES
+    eventually(lambda: processes(server, "viewer_api"), 60, "the next ones serve")
+    eventually(lambda: httpx.get(f"{server.url}/healthz").is_success, 30, "the port is served again")
+
+
+def test_wrong_passwords_are_bounded_over_all(server: Server) -> None:
+    """An address that guesses meets any of the processes: they count together."""
+    form = {"username": "admin", "password": "wrong"}
+    tried = [httpx.post(f"{server.url}/api/auth/token", data=form).status_code for _ in range(15)]
+    assert tried == [401] * 10 + [429] * 5

@@ -82,10 +82,9 @@ def memory_watched(server: Server) -> Iterator[Callable[[], dict[str, int]]]:
 
     def watch() -> None:
         while not over.wait(WATCH_SECONDS):
-            for module, process in processes.items():
-                most[module] = max(most[module], process.memory_info().rss)
+            for module in IN_AND_OUT:
+                most[module] = max(most[module], use(server, module).rss_bytes)
 
-    processes = {module: part(server, module) for module in IN_AND_OUT}
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:

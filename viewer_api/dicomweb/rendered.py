@@ -13,11 +13,11 @@ from pacs.pixels.attributes import representative_frame
 from storage.archive import Archive
 from storage.contents import Entry
 from storage.renditions import read_thumbnail
-from storage.retrieve import Located, find_series, one, read_bulk, series_instances
+from storage.retrieve import Located, described, find_series, read_bulk, series_instances
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.drawing import KINDS, QUALITY, Drawing, box, draw, whole, window
 from viewer_api.dicomweb.media import accept_of, choose
-from viewer_api.dicomweb.wado import INSTANCE, SERIES, attributes_of, frame_numbers
+from viewer_api.dicomweb.wado import INSTANCE, SERIES, frame_numbers
 
 router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: pictures"])
 THUMBNAIL = Drawing(box=(256, 256), quality=85)
@@ -29,8 +29,7 @@ ENCAPSULATED_DOCUMENT = "00420011"
 def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
              sop_instance: str, frames: str = "") -> Response:  # fmt: skip
     """A frame as a picture; without a number the one that represents the instance. A PDF comes as it is."""
-    located = one(archive, who, study_uid, series_uid, sop_instance)
-    attributes = attributes_of(archive, who, study_uid, series_uid, sop_instance)
+    located, attributes = described(archive, who, study_uid, series_uid, sop_instance)
     if ENCAPSULATED_DOCUMENT in attributes:
         return document(accept_of(request), archive, located, attributes)
     media_type, _ = choose(accept_of(request), list(KINDS), multipart=False)
@@ -56,8 +55,7 @@ def series_thumbnail(who: Who, archive: TheArchive, study_uid: str, series_uid: 
 def instance_thumbnail(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
                        sop_instance: str) -> Response:  # fmt: skip
     """A small picture of one instance."""
-    located = one(archive, who, study_uid, series_uid, sop_instance)
-    attributes = attributes_of(archive, who, study_uid, series_uid, sop_instance)
+    located, attributes = described(archive, who, study_uid, series_uid, sop_instance)
     small = draw(archive, located, attributes, representative_frame(attributes), THUMBNAIL)
     return Response(small, media_type=THUMBNAIL.media_type)
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -154,14 +153,7 @@ def instance_metadata(request: Request, who: Who, archive: TheArchive, study_uid
                       sop_instance: str) -> Response:  # fmt: skip
     """The DICOM JSON of one instance, or XML."""
     xml = wants_xml(request)
-    return several([attributes_of(archive, who, study_uid, series_uid, sop_instance)], xml=xml)
-
-
-def attributes_of(
-    archive: Archive, who: Principal, study_uid: str, series_uid: str, sop_instance: str
-) -> Any:
-    """The DICOM JSON of one instance; raises NotFound."""
-    return retrieve.attributes(archive, who, study_uid, series_uid, sop_instance)
+    return several([retrieve.attributes(archive, who, study_uid, series_uid, sop_instance)], xml=xml)
 
 
 def frame_numbers(text: str) -> list[int]:
@@ -220,7 +212,7 @@ def _anew(
 ) -> list[Part]:
     """Frames transcoded before the answer begins, so that what cannot be is told: CannotRender names the frame."""
     original = located.entry.transfer_syntax
-    attributes = attributes_of(
+    attributes = retrieve.attributes(
         archive, who, located.study_uid, located.series_uid, located.entry.sop_instance
     )
     parts = []

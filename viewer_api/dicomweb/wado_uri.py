@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from pacs.errors import BadQuery
 from pacs.pixels.attributes import representative_frame
 from pacs.uids import clean_uid
-from storage.retrieve import Located, one
+from storage.retrieve import Located, described
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.drawing import (
     KINDS,
@@ -25,7 +25,7 @@ from viewer_api.dicomweb.drawing import (
 )  # fmt: skip
 from viewer_api.dicomweb.media import MediaRange, choose
 from viewer_api.dicomweb.rendered import ENCAPSULATED_DOCUMENT, document
-from viewer_api.dicomweb.wado import DICOM, attributes_of, single
+from viewer_api.dicomweb.wado import DICOM, single
 
 router = APIRouter(tags=["DICOMweb: WADO-URI"])
 UIDS = ("studyUID", "seriesUID", "objectUID")
@@ -41,8 +41,7 @@ def wado(request: Request, who: Who, archive: TheArchive) -> Response:
     if given.get("anonymize"):
         raise BadQuery("anonymize is not offered")
     uids = [clean_uid(given.get(name) or "") for name in UIDS]
-    located = one(archive, who, *uids)
-    attributes = attributes_of(archive, who, *uids)
+    located, attributes = described(archive, who, *uids)
     if ENCAPSULATED_DOCUMENT in attributes and DICOM not in (given.get("contentType") or ""):
         return document(given.get("contentType") or "", archive, located, attributes)
     media_type, _ = choose(given.get("contentType") or "", _offered(located), multipart=False)

@@ -1,4 +1,4 @@
-"""The processes of a node: forks behind the same listening sockets, each started again when it ends."""
+"""The processes of a server: forks behind the same listening sockets, each started again when it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from dicom_node.acceptor import Entrance
 from pacs.logs import get
 from pacs.processes import Restarts, end_with_parent
 
@@ -25,8 +24,12 @@ class Crew:
     """Forks `serve(1)`, `serve(2)`, … and watches them. The process that does so must have one thread only, and holds
     no database connection and no spool: what is made before the fork is shared."""
 
-    def __init__(self, processes: int, serve: Callable[[int], int], entrance: Entrance) -> None:
-        self._serve, self._entrance = serve, entrance
+    def __init__(
+        self, processes: int, serve: Callable[[int], int], *,
+        close: Callable[[], None], ended: Callable[[int], None] = lambda number: None,
+    ) -> None:  # fmt: skip
+        """`close`: what is shared, in this process, when all are to stop. `ended`: told when one is gone."""
+        self._serve, self._close, self._tell = serve, close, ended
         self._numbers: dict[int, int] = {}  # process ID → number
         self._due = dict.fromkeys(range(1, processes + 1), 0.0)  # number → when it is started
         self._started: dict[int, float] = {}
@@ -43,7 +46,7 @@ class Crew:
                 self._fork(number)
             self._reap()
             time.sleep(LOOK_SECONDS)  # not `stop.wait`: the handler that sets it would find its lock taken
-        self._entrance.close()
+        self._close()
         self._stop_all()
         return 0
 
@@ -86,7 +89,7 @@ class Crew:
                 self._ended(number, os.waitstatus_to_exitcode(status))
 
     def _ended(self, number: int, status: int) -> None:
-        self._entrance.census.strike_off(number)
+        self._tell(number)
         log.error("process_ended", number=number, status=status)
         self._put_off(number, time.monotonic() - self._started[number])
 

@@ -12,12 +12,9 @@ from pathlib import Path
 PROGRAM = """
     import ctypes, os, sys, threading, time, signal
     from pathlib import Path
-    from dicom_node import crew
-    from dicom_node.acceptor import Entrance
-    from dicom_node.census import Census, Limits
+    from pacs import crew
 
     folder, what = Path(sys.argv[1]), sys.argv[2]
-    entrance = Entrance((), Census(Limits(total_max=4, peer_max=4, facility_max=4)), 2)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -43,7 +40,7 @@ PROGRAM = """
                 raise BlockingIOError(11, "Resource temporarily unavailable")
             return real()
         os.fork = fork
-    sys.exit(crew.Crew(2, serve, entrance).run(stop))
+    sys.exit(crew.Crew(2, serve, close=lambda: None).run(stop))
 """
 
 
