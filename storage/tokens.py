@@ -6,6 +6,7 @@ A token is a JWT (RFC 7519) signed with the archive's own key, so that each proc
 from __future__ import annotations
 
 import time
+from typing import TypeVar
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -21,6 +22,7 @@ ALGORITHM = "HS256"
 FAILURES_MAX = 10  # wrong passwords of one name from one address in a minute
 TRACKED_MAX = 10_000
 USER_CACHE_SECONDS = 5.0  # how long a removed account may go on
+T = TypeVar("T")
 NEVER_READ: tuple[float, Principal | None] = (float("-inf"), None)
 
 
@@ -31,6 +33,9 @@ class TokenIssuer:
         self._archive = archive
         self._key = OctKey.import_key(accounts.signing_secret(archive))
         self._users: dict[str, tuple[float, Principal | None]] = {}
+        self._read: dict[
+            str, tuple[int, str]
+        ] = {}  # tokens that were found to be true: when they expire, whose
 
     def sign_in(self, name: str, password: str, address: str) -> User | None:
         """Whose name and password these are; None if they are wrong. Raises TooManyTries."""
@@ -53,12 +58,16 @@ class TokenIssuer:
 
     def subject(self, token: str) -> str | None:
         """The name in a token; None if it is forged or expired. Whether there is such an account is not asked."""
+        expires, name = self._read.get(token, (0, ""))
+        if time.time() < expires:
+            return name
         try:
             claims = jwt.decode(token, self._key, algorithms=[ALGORITHM]).claims
             jwt.JWTClaimsRegistry(iss={"essential": True, "value": ISSUER}, sub={"essential": True},
                                   exp={"essential": True}).validate(claims)  # fmt: skip
         except (JoseError, ValueError, TypeError):
             return None
+        _keep(self._read, token, (int(claims["exp"]), str(claims["sub"])))
         return str(claims["sub"])
 
     def known(self, name: str) -> Principal | None:
@@ -68,12 +77,17 @@ class TokenIssuer:
         asked = time.monotonic()
         user = accounts.find_user(self._archive, name)
         principal = user.principal() if user else None
-        if len(self._users) >= TRACKED_MAX:
-            self._users.clear()
-        self._users[name] = (asked, principal)
+        _keep(self._users, name, (asked, principal))
         return principal
 
     def remembered(self, name: str) -> tuple[Principal | None] | None:
         """What `known` says without asking the database; None where it would ask."""
         read, principal = self._users.get(name, NEVER_READ)
         return (principal,) if time.monotonic() - read < USER_CACHE_SECONDS else None
+
+
+def _keep(memory: dict[str, T], key: str, value: T) -> None:
+    """A memory that is full begins anew."""
+    if len(memory) >= TRACKED_MAX:
+        memory.clear()
+    memory[key] = value

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from pacs.access import Principal
 from pacs.attributes import Level
@@ -15,6 +16,7 @@ from storage.index.compiler import NEWEST_FIRST
 from storage.index.tables import packs, series, series_packs, studies
 from storage.index.visibility import visible
 
+DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 Fragment = Row[Any]  # study_uid, series_uid, series_pk, pack_id, edition, instance_count, key
 
 
@@ -22,8 +24,9 @@ def find_fragments(
     connection: Connection, principal: Principal, study_uid: str, series_uid: str = ""
 ) -> list[Fragment]:
     """A row for each pack of each series, in the order in which `compile_query` lists the series."""
+    said, fixed = _said(principal, one_series=bool(series_uid))
     uids = {"study": study_uid, "series": series_uid} if series_uid else {"study": study_uid}
-    return list(connection.execute(_statement(principal, one_series=bool(series_uid)), uids))
+    return list(connection.exec_driver_sql(said, fixed | uids))
 
 
 def find_fragments_of(
@@ -37,11 +40,14 @@ def find_fragments_of(
 
 
 @lru_cache(maxsize=256)
-def _statement(principal: Principal, *, one_series: bool) -> Select[Any]:
-    """Building it takes longer than running it. The text alone is kept: what may be seen is decided by the database,
-    anew in each request, so `visible` must put all that changes with time into SQL."""
-    statement = _fragments(principal).where(studies.c.study_uid == bindparam("study"))
-    return statement.where(series.c.series_uid == bindparam("series")) if one_series else statement
+def _said(principal: Principal, *, one_series: bool) -> tuple[str, dict[str, Any]]:
+    """The text of the statement and its values but for the UIDs: to build it takes longer than to run it. What may be
+    seen is decided by the database, anew in each request, so `visible` must put all that changes with time into SQL."""
+    statement = _fragments(principal).where(studies.c.study_uid == bindparam("study", ""))
+    if one_series:
+        statement = statement.where(series.c.series_uid == bindparam("series", ""))
+    compiled = statement.compile(dialect=DIALECT)
+    return str(compiled), dict(compiled.params)
 
 
 def _fragments(principal: Principal) -> Select[Any]:

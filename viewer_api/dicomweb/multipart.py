@@ -6,11 +6,15 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Send
 
 Piece = bytes | memoryview
-CHUNK_BYTES = 1024 * 1024  # small pieces are sent together: each costs a thread's turn, whatever its size
+AT_ONCE_BYTES = 1024 * 1024  # an answer up to this is read before it begins
+BATCH_BYTES = 1 * 1024 * 1024  # read in one turn of a thread
+SMALL_BYTES = 64 * 1024
 
 
 class Multipart:
@@ -40,24 +44,50 @@ class Multipart:
         whole = self._with_tail(pieces)
         if length is not None:
             return single_answer(Part(self.media_type, length + len(self.tail()), whole))
-        return StreamingResponse(_gathered(whole), media_type=self.media_type)
+        return PiecesResponse(whole, media_type=self.media_type)
 
     def _with_tail(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         yield from pieces
         yield self.tail()
 
 
-def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    waiting: list[Piece] = []
+class PiecesResponse(StreamingResponse):
+    """Streams pieces of bytes as they are: no copy is made of large ones, and one turn of a thread reads many."""
+
+    def __init__(self, pieces: Iterable[Piece], **more: Any) -> None:
+        batches: Any = _batches(pieces)  # which `stream_response` takes apart
+        super().__init__(batches, **more)
+
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        batches: Any = self.body_iterator
+        async for batch in batches:
+            for piece in batch:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Some megabytes each; neighbours that are small are joined, since to send a piece costs more than to copy it."""
+    batch: list[Piece] = []
+    small: list[Piece] = []
     size = 0
     for piece in pieces:
-        if waiting and size + len(piece) > CHUNK_BYTES:
-            yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
-            waiting, size = [], 0
-        waiting.append(piece)
         size += len(piece)
-    if waiting:
-        yield b"".join(waiting)
+        if len(piece) < SMALL_BYTES:
+            small.append(piece)
+        else:
+            batch += [*_joined(small), piece]
+            small = []
+        if size >= BATCH_BYTES:
+            yield [*batch, *_joined(small)]
+            batch, small, size = [], [], 0
+    if size:
+        yield [*batch, *_joined(small)]
+
+
+def _joined(small: list[Piece]) -> list[Piece]:
+    return [b"".join(small)] if small else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +110,7 @@ def parts_answer(part_type: str, parts: list[Part]) -> Response:
 
 def single_answer(part: Part) -> Response:
     """An answer that is no multipart one. A small one is read before it begins, so that what fails is told."""
-    if part.length <= CHUNK_BYTES:
+    if part.length <= AT_ONCE_BYTES:
         return Response(b"".join(part.pieces), media_type=part.content_type)
     headers = {"Content-Length": str(part.length)}
-    return StreamingResponse(_gathered(part.pieces), headers=headers, media_type=part.content_type)
+    return PiecesResponse(part.pieces, headers=headers, media_type=part.content_type)

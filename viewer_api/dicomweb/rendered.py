@@ -18,8 +18,11 @@ from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.drawing import KINDS, QUALITY, Drawing, box, draw, whole, window
 from viewer_api.dicomweb.media import accept_of, choose
 from viewer_api.dicomweb.wado import INSTANCE, SERIES, frame_numbers
+from viewer_api.direct import DirectRoute
 
-router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: pictures"])
+router = APIRouter(
+    prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: pictures"], route_class=DirectRoute
+)
 THUMBNAIL = Drawing(box=(256, 256), quality=85)
 ENCAPSULATED_DOCUMENT = "00420011"
 

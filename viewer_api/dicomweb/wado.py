@@ -34,8 +34,11 @@ from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import JSON, several, wants_xml
 from viewer_api.dicomweb.media import MediaRange, accept_of, choose
 from viewer_api.dicomweb.multipart import Multipart, Part, parts_answer, single_answer
+from viewer_api.direct import DirectRoute
 
-router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"])
+router = APIRouter(
+    prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"], route_class=DirectRoute
+)
 SERIES, INSTANCE = "/series/{series_uid}", "/series/{series_uid}/instances/{sop_instance}"
 DICOM, OCTETS = "application/dicom", "application/octet-stream"
 FRAMES_MAX = 1000  # in one request

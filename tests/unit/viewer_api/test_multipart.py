@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
+from typing import Any
 
 import pytest
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
-from viewer_api.dicomweb.multipart import CHUNK_BYTES, Multipart, Part, parts_answer
+from viewer_api.dicomweb.multipart import AT_ONCE_BYTES, SMALL_BYTES, Multipart, Part, parts_answer
 
 OCTETS = "application/octet-stream"
 
 
 def chunks_of(answer: Response) -> list[bytes]:
-    if not isinstance(answer, StreamingResponse):
-        return [bytes(answer.body)]
+    """The bodies that are sent."""
+    sent: list[bytes] = []
 
-    async def gather() -> list[bytes]:
-        return [bytes(chunk) async for chunk in answer.body_iterator]  # type: ignore[arg-type]
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message.get("body"):
+            sent.append(bytes(message["body"]))
 
-    return asyncio.run(gather())
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+    asyncio.run(answer(scope, receive, send))
+    return sent
 
 
-@pytest.mark.parametrize("sizes", [[10], [10, 20], [CHUNK_BYTES, 1], [1, 3 * CHUNK_BYTES, 5]])
+@pytest.mark.parametrize("sizes", [[10], [10, 20], [AT_ONCE_BYTES, 1], [1, 3 * AT_ONCE_BYTES, 5]])
 def test_the_length_is_true_and_the_parts_are_whole(sizes: list[int]) -> None:
     given = [Part(OCTETS, size, [bytes([number]) * size]) for number, size in enumerate(sizes)]
     answer = parts_answer(OCTETS, given)
@@ -36,7 +45,7 @@ def test_the_length_is_true_and_the_parts_are_whole(sizes: list[int]) -> None:
 
 
 def test_small_pieces_travel_together_and_large_ones_alone() -> None:
-    small = [b"x" * (CHUNK_BYTES // 4)] * 9
-    chunks = chunks_of(Multipart(OCTETS).answer([*small, b"y" * 2 * CHUNK_BYTES, b"z"]))
-    assert len(chunks) == 5  # four and four, one, the large one, and the last with the tail
-    assert max(map(len, chunks)) == 2 * CHUNK_BYTES
+    small, large = [b"x" * (SMALL_BYTES // 4)] * 9, b"y" * 2 * AT_ONCE_BYTES
+    chunks = chunks_of(Multipart(OCTETS).answer([*small, large, b"z"]))
+    assert [len(chunk) for chunk in chunks[:2]] == [9 * len(small[0]), len(large)]
+    assert len(chunks) == 3, "the last has the tail"
