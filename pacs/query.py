@@ -55,6 +55,8 @@ class Fuzzy:
 
 
 Match = Equal | Wildcard | Between
+Position = tuple[date, int] | tuple[date, int, int | None, int]
+"""In the list of studies: sort date and key; in that of series also number and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Query:
 
     `matches` are what the index answers, `rest` are keys that are matched in the metadata, as an identifier in the
     DICOM JSON model. `combined`: a range of dates and one of times are one period (PS3.4 C.2.2.2.5).
-    `words` are what a person typed into a search box, `after` is where the page before ended.
+    `words` are what a person typed into a search box, `after` is where the page before ended; of instances the series
+    in which it did, which comes again.
     """
 
     level: Level
@@ -73,7 +76,7 @@ class Query:
     words: str = ""
     limit: int | None = None
     offset: int = 0
-    after: tuple[date, int] | None = None
+    after: Position | None = None
 
 
 def attribute(name: str) -> Attribute:

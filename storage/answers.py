@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, time
 from functools import lru_cache
 from typing import Any
@@ -13,10 +14,11 @@ from pacs.attributes import BY_TAG, Attribute, Level, above, at
 from pacs.identifier import needs_metadata
 from pacs.matching import Test, matcher
 from pacs.names import pn_json
-from pacs.query import Query
+from pacs.query import Position, Query
 from pacs.values import Json, da_text, integer, text, tm_text
 from storage.archive import Archive
 from storage.index.locator import find_specimens
+from storage.paging import position_of
 from storage.search import Found, candidate_series, metadata_lines, search
 
 ROWS_MAX = 10_000  # of one answer above the instance level
@@ -37,8 +39,9 @@ _RELATED = {
 
 class Answers:
     """What a query finds, one DICOM JSON data set each, with all that is known at its level. Iterate once; after that
-    `more` tells whether there would have been more than one answer may hold. `tags`: of the index no others are
-    told; all, if there are none."""
+    `more` tells whether there would have been more than was asked for or than one answer may hold, and `end` where
+    the next page begins: for instances in a series of which `end_offset` were given. `tags`: of the index no others
+    are told; all, if there are none."""
 
     def __init__(
         self, archive: Archive, query: Query, principal: Principal, *, deep: bool = False,
@@ -49,27 +52,45 @@ class Answers:
         self._test: Test | None = matcher(query.rest) if query.rest else None
         self._deep = deep or needs_metadata(query.rest, query.level)
         self.more = False
+        self.end: Position | None = query.after
+        self.end_offset = 0
 
     def __iter__(self) -> Iterator[Json]:
         return self._instances() if self._query.level is Level.IMAGE else self._rows()
 
     def _rows(self) -> Iterator[Json]:
-        level = self._query.level
+        query, tested = self._query, self._test is not None
         limit = SCANNED_MAX if self._deep else ROWS_MAX
-        found = search(
-            self._archive, _bounded(self._query, limit, tested=self._test is not None), self._principal
-        )
-        self.more = len(found) > limit
-        answers = self._filtered(found[:limit], level)
-        yield from _page(self._query, answers) if self._test else answers
+        asked = limit if query.limit is None or tested else min(query.limit, limit)
+        bounded = replace(query, limit=asked + 1, offset=0 if tested else query.offset)
+        found = search(self._archive, bounded, self._principal)
+        self.more = len(found) > asked
+        skipped, given = query.offset if tested else 0, 0
+        for row, answer in self._filtered(found[:asked]):
+            if skipped:
+                skipped -= 1
+            elif given == query.limit:
+                self.more = True
+                return
+            else:
+                given += 1
+                self._ends_with(row)
+                yield answer
+        if found and tested:
+            self._ends_with(found[:asked][-1])
 
-    def _filtered(self, rows: list[Found], level: Level) -> Iterator[Json]:
+    def _ends_with(self, row: Found) -> None:
+        if self._query.level is not Level.PATIENT:
+            self.end = position_of(row, self._query.level)
+
+    def _filtered(self, rows: list[Found]) -> Iterator[tuple[Found, Json]]:
+        level = self._query.level
         for some in (rows[n : n + BATCH] for n in range(0, len(rows), BATCH)):
             known = self._specimens(some, level) if self._deep else {}
             for row in some:
                 answer = known.get(key_of(row, level), {}) | row_attributes(row, self._columns)
                 if self._test is None or self._test(answer):
-                    yield dict(sorted(answer.items()))
+                    yield row, dict(sorted(answer.items()))
 
     def _specimens(self, rows: list[Found], level: Level) -> dict[int, Json]:
         """What one instance of each says of its patient, study and series."""
@@ -85,42 +106,32 @@ class Answers:
 
     def _instances(self) -> Iterator[Json]:
         series, self.more = candidate_series(self._archive, self._query, self._principal)
-        found = (a for a in self._each(series) if self._test is None or self._test(a))
-        limit = self._query.limit if self._query.limit is not None else INSTANCES_MAX + 1
-        for number, answer in enumerate(_page(self._query, found, min(limit, INSTANCES_MAX + 1)), 1):
-            if number > INSTANCES_MAX:
-                self.more = True
-                return
-            yield answer
-
-    def _each(self, series: list[Found]) -> Iterator[Json]:
+        asked = INSTANCES_MAX if self._query.limit is None else min(self._query.limit, INSTANCES_MAX)
+        skipped, given = self._query.offset, 0
         for row, lines in metadata_lines(self._archive, series):
-            told = {tag: e for tag, e in row_attributes(row, _columns(Level.SERIES)).items() if _is_told(tag)}
-            for attributes in sorted(map(json.loads, lines), key=_instance_number):
-                yield attributes | told
+            within = 0
+            for answer in filter(self._test, self._of_series(row, lines)):
+                within += 1
+                if skipped:
+                    skipped -= 1
+                elif given == asked:
+                    self.more = True
+                    return
+                else:
+                    given += 1
+                    self.end, self.end_offset = position_of(row, Level.IMAGE), within
+                    yield answer
+            self.end, self.end_offset = position_of(row, Level.IMAGE), within
+
+    def _of_series(self, row: Found, lines: list[bytes]) -> Iterator[Json]:
+        told = {tag: e for tag, e in row_attributes(row, _columns(Level.SERIES)).items() if _is_told(tag)}
+        for attributes in sorted(map(json.loads, lines), key=_instance_number):
+            yield attributes | told
 
 
 def _is_told(tag: str) -> bool:
     """Whether the archive knows it better than an instance: counts, availability."""
     return tag in AVAILABLE or BY_TAG[tag].computed
-
-
-def _bounded(query: Query, limit: int, *, tested: bool) -> Query:
-    """One row more than may be given, so that it is known whether there is one; all candidates where a test follows."""
-    asked = None if tested else query.limit
-    bound = limit + 1 if asked is None else min(asked, limit + 1)
-    return Query(query.level, query.matches, combined=query.combined, words=query.words, limit=bound,
-                 offset=0 if tested else query.offset, after=query.after)  # fmt: skip
-
-
-def _page(query: Query, found: Iterator[Json], limit: int | None = None) -> Iterator[Json]:
-    """The part of the answer that is asked for."""
-    end = limit if limit is not None else query.limit
-    for number, answer in enumerate(found):
-        if end is not None and number >= query.offset + end:
-            return
-        if number >= query.offset:
-            yield answer
 
 
 def key_of(row: Found, level: Level) -> int:

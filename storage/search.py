@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from pacs.access import Principal
 from pacs.attributes import Level
@@ -16,6 +17,7 @@ from storage.index.compiler import compile_query
 from storage.index.tables import series_packs
 
 BATCH = 100  # series whose packs are asked for at once
+COUNTED_MAX = 1_000_000  # rows
 SERIES_SCANNED_MAX = 500  # for one query at the instance level
 Found = Row[Any]
 
@@ -24,6 +26,20 @@ def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
     with archive.database.read() as connection:
         return list(connection.execute(compile_query(query, principal)))
+
+
+def total(archive: Archive, query: Query, principal: Principal) -> int | None:
+    """How many there are in all pages, counted no further than `COUNTED_MAX` + 1; of instances those of the series
+    that match. None where that takes more than the index."""
+    if query.rest or any(m.attribute.level is Level.IMAGE for m in query.matches):
+        return None
+    whole = compile_query(replace(query, limit=COUNTED_MAX + 1, offset=0, after=None), principal).order_by(
+        None
+    )
+    found = whole.limit(COUNTED_MAX + 1).subquery()
+    counted = func.sum(found.c.instance_count) if query.level is Level.IMAGE else func.count()
+    with archive.database.read() as connection:
+        return int(connection.execute(select(counted).select_from(found)).scalar_one() or 0)
 
 
 def candidate_series(archive: Archive, query: Query, principal: Principal) -> tuple[list[Found], bool]:

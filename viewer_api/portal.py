@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections import Counter
 from dataclasses import asdict
 from datetime import date
@@ -14,10 +12,10 @@ from fastapi.responses import Response
 
 from pacs import query as q
 from pacs.attributes import Level
-from pacs.errors import BadQuery
 from pacs.names import pn_json
 from storage import accounts
 from storage.incidents import list_incidents, read_incident
+from storage.paging import as_text, from_text, position_of
 from storage.performed import summarise
 from storage.retrieve import Located, find_series, series_instances
 from storage.search import Found, search
@@ -61,13 +59,13 @@ def studies(
         tuple(m for m in matches if m),
         words=words.strip(),
         limit=limit + 1,
-        after=_position(cursor),
+        after=from_text(cursor, Level.STUDY) if cursor else None,
     )
     found = search(archive, query, who)
     page = found[:limit]
     return {
         "studies": [study_json(row) for row in page],
-        "next_cursor": _cursor(page[-1]) if len(found) > limit else None,
+        "next_cursor": as_text(position_of(page[-1], Level.STUDY)) if len(found) > limit else None,
     }
 
 
@@ -139,26 +137,6 @@ def _instance_json(located: Located) -> dict[str, Any]:
         "columns": e.columns,
         "transfer_syntax": e.transfer_syntax,
     }
-
-
-def _cursor(row: Found) -> str:
-    return (
-        base64.urlsafe_b64encode(json.dumps([row.sort_date.isoformat(), row.study_pk]).encode())
-        .decode()
-        .rstrip("=")
-    )
-
-
-def _position(cursor: str) -> tuple[date, int] | None:
-    if not cursor:
-        return None
-    try:
-        day, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if not 0 <= key < 2**63:
-            raise ValueError
-        return date.fromisoformat(day), int(key)
-    except (ValueError, TypeError):
-        raise BadQuery("the cursor is not one that this list gave") from None
 
 
 @router.get("/incidents")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, cast, false, func, or_, select, tuple_
@@ -13,7 +13,7 @@ from pacs.attributes import Attribute, Level, above
 from pacs.errors import BadQuery
 from pacs.matching import PAIRS
 from pacs.names import fold, query_tokens
-from pacs.query import Between, Equal, Fuzzy, Match, Query, Wildcard
+from pacs.query import Between, Equal, Fuzzy, Match, Position, Query, Wildcard
 from pacs.uids import uid_hash
 from storage.index.tables import facilities, instances, patients, series, studies
 from storage.index.visibility import visible
@@ -65,7 +65,7 @@ def compile_query(query: Query, principal: Principal) -> Select[Any]:
     if query.words:
         statement = statement.where(_words(query.words))
     if query.after is not None:
-        statement = statement.where(_after(query.after))
+        statement = statement.where(_after(query.after, query.level))
     if query.level is Level.PATIENT:
         newest = (
             statement.ext(distinct_on(studies.c.patient_pk))
@@ -241,6 +241,16 @@ def _words(text: str) -> ColumnElement[bool]:
     return or_(by_name, by_id)
 
 
-def _after(position: tuple[date, int]) -> ColumnElement[bool]:
+def _after(position: Position, level: Level) -> ColumnElement[bool]:
     """Below this place of the list: a row comparison, which the index answers at once however deep it is."""
-    return tuple_(studies.c.sort_date, studies.c.id) < tuple_(*position)
+    study, place = tuple_(studies.c.sort_date, studies.c.id), tuple_(*position[:2])
+    if len(position) == 2:
+        return study < place
+    number, key = position[2:]
+    later: ColumnElement[bool] = series.c.number.is_(None) & (series.c.id > key)
+    if number is not None:
+        same = (series.c.number == number) & (series.c.id > key)
+        later = or_(series.c.number > number, series.c.number.is_(None), same)
+    if level is Level.IMAGE:
+        later = or_(later, series.c.id == key)
+    return and_(study <= place, or_(study < place, later))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -18,6 +19,8 @@ from pacs.names import pn_json
 from pacs.values import Json, text
 from storage.answers import AVAILABLE, Answers
 from storage.archive import Archive
+from storage.paging import as_text, from_text
+from storage.search import COUNTED_MAX, total
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import several, wants_xml
 
@@ -25,8 +28,9 @@ router = APIRouter(prefix="/dicom-web", tags=["DICOMweb: search"])
 # Of an instance: its own attributes in the table, and what the index holds of the levels above.
 RETURNED = frozenset(a.tag for a in ATTRIBUTES if a.column or a.level is Level.IMAGE) | AVAILABLE.keys()
 PATIENT_NAME, SEQUENCES_MAX = "00100010", 8
+AFTER, TOTAL = "after", "total"  # ours: where the page before ended, and whether all are counted
 _OPTIONS = frozenset({"limit", "offset", "fuzzymatching", "includefield", "accept", "charset", "emptyvaluematching",
-                      "multiplevaluematching"})  # fmt: skip
+                      "multiplevaluematching", AFTER, TOTAL})  # fmt: skip
 
 
 @router.get("/studies")
@@ -76,7 +80,9 @@ class Asked:
             matches=query.matches + path,
             limit=_number(request, "limit"),
             offset=_number(request, "offset") or 0,
+            after=from_text(cursor, level) if (cursor := request.query_params.get(AFTER)) else None,
         )
+        self.counted = request.query_params.get(TOTAL, "").lower() == "true"
 
     def _place(self, name: str) -> tuple[Json, Attribute]:
         """The attribute that a name means, and the identifier or item in which it stands: the names of sequences go
@@ -124,15 +130,34 @@ def _number(request: Request, name: str) -> int | None:
 
 
 def _answer(request: Request, asked: Asked, who: Principal, archive: Archive) -> Response:
-    """A Warning says when there are more than were asked for and given."""
+    """A Warning says when less is given than was asked for, a Link (RFC 8288) where what follows is."""
     xml = wants_xml(request)
     answers = Answers(archive, asked.query, who, deep=needs_metadata(asked.identifier, asked.level))
     root = root_of(request)
     found = [_returned(answer, asked, root) for answer in answers]
-    headers = {"Vary": "Accept"}
+    headers, warnings = {"Vary": "Accept"}, []
+    if answers.more and asked.query.limit != 0 and answers.end is not None:
+        headers["Link"] = f'<{_next(request, answers)}>; rel="next"'
     if answers.more and (asked.query.limit is None or len(found) < asked.query.limit):
-        headers["Warning"] = '299 tongying "there are more results; narrow the query"'
+        warnings.append("there are more results; narrow the query, or follow the link")
+    if asked.counted:
+        counted = total(archive, asked.query, who)
+        if counted is not None:
+            headers["X-Total-Count"] = str(min(counted, COUNTED_MAX))
+        if counted is None or counted > COUNTED_MAX:
+            warnings.append("the total is not known" if counted is None else "the total is larger")
+    if warnings:
+        headers["Warning"] = ", ".join(f'299 tongying "{said}"' for said in warnings)
     return several(found, xml=xml, headers=headers)
+
+
+def _next(request: Request, answers: Answers) -> str:
+    """The same question, from where these answers ended."""
+    assert answers.end is not None
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k not in (AFTER, TOTAL, "offset")]
+    offset = [("offset", str(answers.end_offset))] if answers.end_offset else []
+    asked = urlencode([*kept, *offset, (AFTER, as_text(answers.end))])
+    return f"{root_of(request)}{request.url.path.partition('/dicom-web')[2]}?{asked}"
 
 
 def _returned(answer: Json, asked: Asked, root: str) -> Json:
