@@ -65,7 +65,10 @@ def fragments(archive: Archive, principal: Principal, study_uid: str, series_uid
 def locate(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "",
            sop_instance: str = "") -> list[Located]:  # fmt: skip
     """The instances of a study, a series, or one, in display order; raises NotFound."""
-    found = fragments(archive, principal, study_uid, series_uid)
+    return _whole(archive, fragments(archive, principal, study_uid, series_uid), sop_instance)
+
+
+def _whole(archive: Archive, found: list[Fragment], sop_instance: str) -> list[Located]:
     located = list(_named(archive, found, sop_instance)) if sop_instance else _of_all(archive, found)
     if not located:
         raise NotFound("there is no such instance")
@@ -154,6 +157,18 @@ def described(
             )
             return _located(shown.entries[place], fragment), json.loads(lines[place])
     raise NotFound("there is no such instance")
+
+
+def all_described(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "",
+                  sop_instance: str = "") -> list[tuple[Located, Json]]:  # fmt: skip
+    """What `locate` finds, each with its DICOM JSON; raises NotFound."""
+    found = fragments(archive, principal, study_uid, series_uid)
+    lines: dict[tuple[str, str], bytes] = {}
+    for of in found:
+        told = archive.shelf.lines(archive.objects, of.series_pk, of.pack_id, of.edition)
+        lines |= {(of.key, uid): told[place] for uid, place in _shown(archive, of).places.items()}
+    located = _whole(archive, found, sop_instance)
+    return [(one, json.loads(lines[one.key, one.entry.sop_instance])) for one in located]
 
 
 def attributes(

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 from fastapi import APIRouter, Request
@@ -13,14 +14,17 @@ from fastapi.responses import Response
 
 from pacs.access import Principal
 from pacs.errors import BadQuery, CannotRender, NotAcceptable
+from pacs.fileset import Member, dicomdir
 from pacs.pixels.description import PixelError
 from pacs.pixels.encode import ENCODABLE, LOSSLESS
 from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, frame_in
+from pacs.values import Json
 from storage import retrieve
 from storage.archive import Archive
 from storage.contents import Ranges
 from storage.retrieve import (
     Located,
+    all_described,
     bulk_ranges,
     frame_ranges,
     locate,
@@ -33,7 +37,8 @@ from storage.rewrite import rewritten
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import JSON, several, wants_xml
 from viewer_api.dicomweb.media import MediaRange, accept_of, choose
-from viewer_api.dicomweb.multipart import Multipart, Part, parts_answer, single_answer
+from viewer_api.dicomweb.multipart import Multipart, Part, PiecesResponse, parts_answer, single_answer
+from viewer_api.dicomweb.zipped import ZIP, File, zip_pieces
 from viewer_api.direct import DirectRoute
 
 router = APIRouter(
@@ -63,7 +68,10 @@ DEFAULT_SYNTAX = {
 @router.get(INSTANCE)
 def instances(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str = "",
               sop_instance: str = "") -> Response:  # fmt: skip
-    """All instances of a study, a series, or one: as received, or in Explicit VR Little Endian."""
+    """All instances of a study, a series, or one: as received, or in Explicit VR Little Endian; or as a ZIP file."""
+    media_type, chosen = choose(accept_of(request), [DICOM, ZIP])
+    if media_type == ZIP and not chosen.is_multipart:
+        return _zipped(archive, all_described(archive, who, study_uid, series_uid, sop_instance), chosen)
     located = locate(archive, who, study_uid, series_uid, sop_instance)
     offered = [DICOM]
     if len(located) == 1:
@@ -129,6 +137,25 @@ def _transcoded(
         pieces = part10_pieces(archive, one) if as_it_is else rewritten(archive, one, syntax)
         yield heads[one.entry.sop_instance]
         yield from pieces
+
+
+def _zipped(archive: Archive, described: list[tuple[Located, Json]], chosen: MediaRange) -> Response:
+    """A File-set with its DICOMDIR; as received if no transfer syntax is named: it is for media, not for a browser."""
+    wanted = chosen if chosen.transfer_syntax else replace(chosen, parameters={"transfer-syntax": "*"})
+    syntaxes = [wanted_syntax(wanted, one) for one, _ in described]
+    directory, names = dicomdir(
+        Member(attributes, syntax) for (_, attributes), syntax in zip(described, syntaxes, strict=True)
+    )
+
+    def files() -> Iterator[File]:
+        yield "DICOMDIR", len(directory), [directory]
+        for (one, _), name, syntax in zip(described, names, syntaxes, strict=True):
+            as_it_is = syntax == one.entry.transfer_syntax
+            pieces = part10_pieces(archive, one) if as_it_is else rewritten(archive, one, syntax)
+            yield name, one.entry.length, pieces
+
+    attached = {"Content-Disposition": f'attachment; filename="{described[0][0].study_uid}.zip"'}
+    return PiecesResponse(zip_pieces(files()), headers=attached, media_type=ZIP)
 
 
 @router.get("/metadata")
