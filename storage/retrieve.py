@@ -246,9 +246,11 @@ def _read_in_pieces(archive: Archive, one: Located) -> Iterator[tuple[Located, m
         yield one, memoryview(piece), number == 0
 
 
-def part10_pieces(archive: Archive, located: Located) -> Iterator[bytes]:
-    """One instance as it was received, READ_BYTES at most at a time."""
-    return _pieces(archive, located, 0, located.entry.length)
+def part10_pieces(
+    archive: Archive, located: Located, start: int = 0, length: int | None = None
+) -> Iterator[bytes]:
+    """One instance as it was received, or `length` bytes of it, READ_BYTES at most at a time."""
+    return _pieces(archive, located, start, located.entry.length if length is None else length)
 
 
 def frame_ranges(located: Located, index: int) -> Ranges:
@@ -265,6 +267,17 @@ def bulk_ranges(located: Located, path: str) -> Ranges:
         if value.path == path:
             return ((value.offset, value.length),)
     raise NotFound("there is no such bulk data")
+
+
+def cut(ranges: Ranges, start: int, length: int) -> Ranges:
+    """The ranges of `length` bytes, from the byte `start` of these ranges on."""
+    found = []
+    for offset, size in ranges:
+        low, high = max(start, 0), min(size, start + length)
+        if low < high:
+            found.append((offset + low, high - low))
+        start -= size
+    return tuple(found)
 
 
 def read_ranges(archive: Archive, located: Located, ranges: Ranges) -> Iterator[bytes]:

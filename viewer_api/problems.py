@@ -38,7 +38,7 @@ TABLE: tuple[tuple[type[Exception], int, str, str], ...] = (
     (OSError, 503, "unavailable", "The object store is away"),
 )
 STATUS_WORDS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
-                413: "too-large", 429: "too-many-requests"}  # fmt: skip
+                413: "too-large", 416: "out-of-range", 429: "too-many-requests"}  # fmt: skip
 
 
 def problem(

@@ -28,7 +28,7 @@ def several(datasets: Iterable[Json], *, xml: bool, headers: dict[str, str] | No
     documents = [to_xml(dataset) for dataset in datasets]
     if not documents:  # a multipart body has one part at least
         return Response(status_code=204, headers=headers)
-    answer = parts_answer(XML, [Part(XML, len(document), [document]) for document in documents])
+    answer = parts_answer(XML, [Part.of(XML, document) for document in documents])
     answer.headers.update(headers or {})
     return answer
 

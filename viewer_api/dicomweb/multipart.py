@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -43,7 +43,7 @@ class Multipart:
         """The response; `length` in bytes, if it is known, includes the heads but not the tail."""
         whole = self._with_tail(pieces)
         if length is not None:
-            return single_answer(Part(self.media_type, length + len(self.tail()), whole))
+            return _sent(self.media_type, length + len(self.tail()), whole)
         return PiecesResponse(whole, media_type=self.media_type)
 
     def _with_tail(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
@@ -90,13 +90,29 @@ def _joined(small: list[Piece]) -> list[Piece]:
     return [b"".join(small)] if small else []
 
 
+Reading = Callable[[int, int], Iterable[Piece]]  # from a byte on, so many
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part whose length in bytes is known; its pieces may be read while they are sent."""
+    """A part whose length in bytes is known; it is read while it is sent."""
 
     content_type: str
     length: int
-    pieces: Iterable[Piece]
+    read: Reading
+
+    @classmethod
+    def of(cls, content_type: str, data: bytes) -> Part:
+        """What is in memory already."""
+        return cls(content_type, len(data), lambda start, count: [data[start : start + count]])
+
+    @property
+    def pieces(self) -> Iterable[Piece]:
+        return self.read(0, self.length)
+
+    def cut(self, start: int, end: int) -> Part:
+        """From its byte `start` to before `end`."""
+        return Part(self.content_type, end - start, lambda at, count: self.read(start + at, count))
 
 
 def parts_answer(part_type: str, parts: list[Part]) -> Response:
@@ -109,8 +125,12 @@ def parts_answer(part_type: str, parts: list[Part]) -> Response:
 
 
 def single_answer(part: Part) -> Response:
-    """An answer that is no multipart one. A small one is read before it begins, so that what fails is told."""
-    if part.length <= AT_ONCE_BYTES:
-        return Response(b"".join(part.pieces), media_type=part.content_type)
-    headers = {"Content-Length": str(part.length)}
-    return PiecesResponse(part.pieces, headers=headers, media_type=part.content_type)
+    """An answer that is no multipart one."""
+    return _sent(part.content_type, part.length, part.pieces)
+
+
+def _sent(media_type: str, length: int, pieces: Iterable[Piece]) -> Response:
+    """A small answer is read before it begins, so that what fails is told."""
+    if length <= AT_ONCE_BYTES:
+        return Response(b"".join(pieces), media_type=media_type)
+    return PiecesResponse(pieces, headers={"Content-Length": str(length)}, media_type=media_type)

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 from fastapi import APIRouter, Request
@@ -26,6 +27,7 @@ from storage.retrieve import (
     Located,
     all_described,
     bulk_ranges,
+    cut,
     frame_ranges,
     locate,
     part10_pieces,
@@ -37,7 +39,8 @@ from storage.rewrite import rewritten
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import JSON, several, wants_xml
 from viewer_api.dicomweb.media import MediaRange, accept_of, choose
-from viewer_api.dicomweb.multipart import Multipart, Part, PiecesResponse, parts_answer, single_answer
+from viewer_api.dicomweb.multipart import Multipart, Part, PiecesResponse, parts_answer
+from viewer_api.dicomweb.ranges import ranged
 from viewer_api.dicomweb.zipped import ZIP, File, zip_pieces
 from viewer_api.direct import DirectRoute
 
@@ -77,7 +80,7 @@ def instances(request: Request, who: Who, archive: TheArchive, study_uid: str, s
     if len(located) == 1:
         _, chosen = choose(accept_of(request), offered)
         if not chosen.is_multipart and chosen.media_type != "*/*":
-            return single(archive, located[0], chosen)
+            return single(request, archive, located[0], chosen)
     _, chosen = choose(accept_of(request), offered, multipart=True)
     return _multipart(archive, located, chosen)
 
@@ -98,13 +101,15 @@ def wanted_syntax(chosen: MediaRange, located: Located) -> str:
     raise NotAcceptable(f"what came in {original} cannot be decoded; transfer-syntax=* gives it as received")
 
 
-def single(archive: Archive, located: Located, chosen: MediaRange) -> Response:
+def single(request: Request, archive: Archive, located: Located, chosen: MediaRange) -> Response:
     """One instance that is no part of multipart/related; raises NotAcceptable."""
     syntax = wanted_syntax(chosen, located)
     content_type = f"{DICOM}; transfer-syntax={syntax}"
     if syntax == located.entry.transfer_syntax:
-        return single_answer(Part(content_type, located.entry.length, part10_pieces(archive, located)))
-    return Response(b"".join(rewritten(archive, located, syntax)), media_type=content_type)
+        part = Part(content_type, located.entry.length, partial(part10_pieces, archive, located))
+        return ranged(request, part, located.entry.sha256)
+    anew = b"".join(rewritten(archive, located, syntax))
+    return ranged(request, Part.of(content_type, anew), f"{located.entry.sha256}-{syntax}")
 
 
 def _multipart(archive: Archive, located: list[Located], chosen: MediaRange) -> Response:
@@ -214,7 +219,8 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
     else:
         parts = _anew(archive, who, located, content_type, numbers, syntax)
     multipart = chosen.is_multipart or chosen.media_type == "*/*"
-    answer = parts_answer(part_type, parts) if multipart else single_answer(parts[0])
+    tag = f"{located.entry.sha256}-{numbers[0]}-{syntax}"
+    answer = parts_answer(part_type, parts) if multipart else ranged(request, parts[0], tag)
     answer.headers["Cache-Control"] = "private, max-age=3600"
     return answer
 
@@ -234,7 +240,10 @@ def _frame_syntax(part_type: str, chosen: MediaRange, located: Located) -> str:
 
 def _stored(archive: Archive, located: Located, content_type: str, ranges: Ranges) -> Part:
     """Bytes of an instance as they are."""
-    return Part(content_type, sum(length for _, length in ranges), read_ranges(archive, located, ranges))
+    length = sum(length for _, length in ranges)
+    return Part(
+        content_type, length, lambda start, count: read_ranges(archive, located, cut(ranges, start, count))
+    )
 
 
 def _anew(
@@ -252,7 +261,7 @@ def _anew(
             frame = frame_in(attributes, encoded, original, n, syntax)
         except PixelError as error:
             raise CannotRender(f"frame {n + 1}: {error}") from error
-        parts.append(Part(content_type, len(frame), [frame]))
+        parts.append(Part.of(content_type, frame))
     return parts
 
 
@@ -268,4 +277,5 @@ def bulk_data(request: Request, who: Who, archive: TheArchive, study_uid: str, s
         values = [bulk_ranges(located, path)]
     if chosen.is_multipart:
         return parts_answer(OCTETS, [_stored(archive, located, OCTETS, one) for one in values])
-    return single_answer(_stored(archive, located, OCTETS, tuple(chain.from_iterable(values))))
+    whole = _stored(archive, located, OCTETS, tuple(chain.from_iterable(values)))
+    return ranged(request, whole, f"{located.entry.sha256}-{path}")

@@ -48,7 +48,7 @@ def wado(request: Request, who: Who, archive: TheArchive) -> Response:
     if media_type == DICOM:
         syntax = given.get("transferSyntax")
         wanted = MediaRange(DICOM, 1.0, {"transfer-syntax": syntax} if syntax else {})
-        return single(archive, located, wanted)
+        return single(request, archive, located, wanted)
     number = given.get("frameNumber")
     index = whole("frameNumber", number, 1, FRAMES_MAX) - 1 if number else representative_frame(attributes)
     how = _asked(given, media_type, located)

@@ -33,7 +33,7 @@ def chunks_of(answer: Response) -> list[bytes]:
 
 @pytest.mark.parametrize("sizes", [[10], [10, 20], [AT_ONCE_BYTES, 1], [1, 3 * AT_ONCE_BYTES, 5]])
 def test_the_length_is_true_and_the_parts_are_whole(sizes: list[int]) -> None:
-    given = [Part(OCTETS, size, [bytes([number]) * size]) for number, size in enumerate(sizes)]
+    given = [Part.of(OCTETS, bytes([number]) * size) for number, size in enumerate(sizes)]
     answer = parts_answer(OCTETS, given)
     body = b"".join(chunks_of(answer))
     assert len(body) == int(answer.headers["content-length"])
