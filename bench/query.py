@@ -13,7 +13,7 @@ from bench.measure import Figure, Group, Row, milliseconds, quiet, settle, until
 from bench.peers import ORTHANC, TONGYING, Peer, StoreScp, Tongying
 from bench.run import Run
 from bench.senders import send
-from bench.web import Client
+from bench.web import DICOM_JSON, Client
 from tests.support import pdu
 from tests.support.dicom import NO_WAIT
 from tests.support.pdu import EXPLICIT, associated
@@ -26,6 +26,8 @@ PENDING = 0xFF00
 REMARKS = (
     "C-FIND, STUDY level, Study Root, one kept association of a raw sender: the studies of one day, ten return keys, "
     "from the request until the last answer is read. The studies stand in the index alone.",
+    "Among few studies are those of the groups before; a list is of PatientID P1, two studies, or of names that begin "
+    "with Bench^Query1, of which there are ten thousand.",
     "C-MOVE: DCMTK's movescu asks for the series, DCMTK's storescp writes it to files; a round whose files are not all "
     "there ends the run. The same two for both, the start of movescu (about 20 ms) included.",
 )
@@ -71,9 +73,14 @@ def measure(run: Run) -> Group:
                 {name: Figure(tuple(taken)) for name, taken in moves.items()}, more_is_better=True)]  # fmt: skip
     ours = run.peers.get(TONGYING)
     if isinstance(ours, Tongying):
+        before = _asked_of(ours, study, run.sizes.requests)
+        _fill(run, ours)
         times = Figure(tuple(_find(run, ours)))
         rows += [Row(f"C-FIND of {FOUND} of {run.sizes.indexed:,} studies, p{p}", "ms", {TONGYING: times}, percentile=p)
                  for p in (50, 95)]  # fmt: skip
+        for what, after in _asked_of(ours, study, run.sizes.requests).items():
+            for some, taken in (("few", before[what]), (f"{run.sizes.indexed:,}", after)):
+                rows.append(Row(f"{what}, among {some} studies, p50", "ms", {TONGYING: Figure(tuple(taken))}))
     for row in rows:
         run.say("  " + row.what + ": " + ", ".join(f"{n} {row.shown(n):.1f} {row.unit}" for n in row.figures))
     return Group("query", "C-FIND and C-MOVE", tuple(rows), REMARKS)
@@ -114,13 +121,33 @@ def _move(peer: Peer, study: Study, destination: StoreScp) -> float:
     return seconds
 
 
-def _find(run: Run, ours: Tongying) -> list[float]:
+def _asked_of(ours: Tongying, study: Study, count: int) -> dict[str, list[float]]:
+    """Milliseconds of requests that should take no longer the more there is."""
+    series = f"/studies/{study.study_uid}/series/{study.series_uid}"
+    asked = {
+        "list of the newest 50": lambda client: client.json("/studies", limit="50"),
+        "studies of a patient": lambda client: client.json("/studies", PatientID="P1"),
+        "a name's beginning": lambda client: client.json("/studies", PatientName="Bench^Query1*", limit="50"),
+        "metadata of a series": lambda client: client.read(f"{series}/metadata", DICOM_JSON, "gzip"),
+        "one rendered JPEG": lambda client: client.read(
+            f"{series}/instances/{study.images[0].uid}/rendered", "image/jpeg"
+        ),
+    }
+    with Client(ours.web) as client:
+        return {what: [milliseconds(lambda ask=ask: ask(client)) for _ in range(WARM + count)][WARM:]  # type: ignore[misc]
+                for what, ask in asked.items()}  # fmt: skip
+
+
+def _fill(run: Run, ours: Tongying) -> None:
     place = f"host={ours.server.data / 'postgres'} dbname=tongying user=postgres"
     with psycopg.connect(place, autocommit=True) as connection:
         connection.execute(FILL, {"found": FOUND, "studies": run.sizes.indexed})
         connection.execute("VACUUM ANALYZE studies")
     if run.sizes.settle_seconds:
         run.say(f"  the machine was quiet after {quiet():.0f} s")
+
+
+def _find(run: Run, ours: Tongying) -> list[float]:
     with associated(ours.dicom_port, [(STUDY_FIND, [EXPLICIT])]) as caller:
         taken = [milliseconds(lambda: _ask(caller)) for _ in range(WARM + run.sizes.requests)]
         caller.release()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 from bench.corpus import Study, make_study
 from bench.measure import Figure, Group, Row, cpu_seconds, milliseconds, until
-from bench.peers import Peer
+from bench.peers import TONGYING, Peer, Web
 from bench.run import Run
 from bench.senders import send
 from bench.web import DICOM_JSON, Client
@@ -52,6 +54,13 @@ def measure(run: Run) -> Group:
             for name, values in _in_turns(clients, request, run.sizes.requests).items():
                 samples[f"{what}, p50", "ms", 50][name] = values
                 samples[f"{what}, p95", "ms", 95][name] = values
+        ours = run.peers.get(TONGYING)
+        if ours is not None and ours.web:
+            manifest = replace(ours.web, prefix="")
+            taken = [
+                milliseconds(lambda: _first_image(manifest, study)) for _ in range(WARM + run.sizes.requests)
+            ]
+            samples["first image through the manifest, p50", "ms", 50][TONGYING] = taken[WARM:]
         for what in CROWDED:
             for _ in range(CROWD_ROUNDS):
                 for peer in peers:
@@ -150,3 +159,14 @@ def _crowd(peer: Peer, make: Callable[[], Request], count: int) -> float:
         start = time.perf_counter()
         list(pool.map(lambda client, requests: [ask(client) for ask in requests], clients, asked))
         return sum(map(len, asked)) / (time.perf_counter() - start)
+
+
+def _first_image(web: Web, study: Study) -> None:
+    """As a viewer begins, each time on a new connection: the manifest, then metadata and pixels of the first image."""
+    with Client(web) as client:
+        manifest = json.loads(client.read(f"/api/studies/{study.study_uid}", "application/json", "gzip"))
+        series = manifest["series"][0]
+        first = series["instances"][len(series["instances"]) // 2]["sop_uid"]
+        path = f"/dicom-web/studies/{study.study_uid}/series/{series['series_uid']}/instances/{first}"
+        client.read(f"{path}/metadata", DICOM_JSON, "gzip")
+        client.read(f"{path}/frames/1", FRAME)
