@@ -5,6 +5,7 @@ from typing import Any
 from pacs.pixels import _json
 from pacs.pixels._json import Attributes
 
+FRAME_TIME_MS = 100.0  # where nothing tells it
 ASPECT_MAX = 8.0  # a pixel taller or wider than this many times is an error in the header
 
 _SHARED, _PER_FRAME = "52009229", "52009230"
@@ -50,3 +51,14 @@ def representative_frame(attributes: Attributes) -> int:
     count = max(1, _json.integer(attributes, "00280008") or 1)
     named = _json.integer(attributes, "00286010")
     return named - 1 if named is not None and 1 <= named <= count else count // 2
+
+
+def frame_time_ms(attributes: Attributes) -> float:
+    """How long a frame of a loop is shown, in milliseconds, by what tells it best (PS3.3 C.7.6.5, C.12.1): the rate
+    that is recommended, that of the cine, the time between frames as they were taken; else 100."""
+    for tag in ("00082144", "00180040"):
+        rate = _json.number(attributes, tag)
+        if rate is not None and rate > 0:
+            return 1000 / rate
+    taken = _json.number(attributes, "00181063")
+    return taken if taken is not None and taken > 0 else FRAME_TIME_MS

@@ -1,6 +1,7 @@
 """Pictures of 8 bit arrays: files, sizes, thumbnails. Pillow lives here and in `icons`."""
 
 import io
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -11,26 +12,35 @@ from pacs.pixels.attributes import pixel_aspect
 from pacs.pixels.description import PixelError
 from pacs.pixels.render import Picture, render_frame
 
-Kind = Literal["jpeg", "png", "webp"]
+Kind = Literal["jpeg", "png", "webp", "gif"]
 
 THUMBNAIL_SIDE = 256  # pixels
 THUMBNAIL_QUALITY = 85
 _FULL_CHROMA_QUALITY = 90  # from here on JPEG keeps colour at full resolution
+GIF_FRAME_MS_MIN = 20  # browsers show what is faster as 100
 _WEBP_SIDE_MAX, _JPEG_SIDE_MAX = 16_383, 65_500  # pixels: what the formats can hold
 
 
 def encode(array: Picture, kind: Kind, quality: int = 90) -> bytes:
-    """A picture, (rows, columns) or (rows, columns, 3) uint8, as a file; `quality` 1 to 100 (not for PNG).
+    """A picture, (rows, columns) or (rows, columns, 3) uint8, as a file; `quality` 1 to 100 (not for PNG and GIF).
 
     Raises PixelError where the format cannot hold a picture of that size.
     """
-    side_max = {"jpeg": _JPEG_SIDE_MAX, "webp": _WEBP_SIDE_MAX}.get(kind)
+    side_max = {"jpeg": _JPEG_SIDE_MAX, "webp": _WEBP_SIDE_MAX, "gif": _JPEG_SIDE_MAX}.get(kind)
     if side_max is not None and max(array.shape[:2]) > side_max:
         raise PixelError(f"{kind} holds no picture over {side_max} pixels a side")
-    options: dict[str, Any] = {} if kind == "png" else {"quality": min(max(quality, 1), 100)}
+    options: dict[str, Any] = {} if kind in ("png", "gif") else {"quality": min(max(quality, 1), 100)}
     if kind == "jpeg" and quality >= _FULL_CHROMA_QUALITY:
         options["subsampling"] = 0
     return save(Image.fromarray(np.ascontiguousarray(array)), kind, **options)
+
+
+def animate(pictures: Iterable[Picture], frame_ms: float) -> bytes:
+    """At least one picture of one size, one after the other and again from the first, as a GIF; each is shown for
+    `frame_ms` milliseconds, of which GIF holds whole hundredths of a second, 2 at least."""
+    images = (Image.fromarray(np.ascontiguousarray(picture)) for picture in pictures)
+    shown = max(GIF_FRAME_MS_MIN, round(frame_ms / 10) * 10)
+    return save(next(images), "gif", save_all=True, append_images=images, duration=shown, loop=0)
 
 
 def save(image: Image.Image, kind: Kind, **options: Any) -> bytes:

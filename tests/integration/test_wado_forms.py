@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from openjpeg.utils import decode as openjpeg_decode
-from PIL import Image
+from PIL import Image, ImageSequence
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
@@ -273,3 +273,30 @@ def test_wado_uri_needs_a_sign_in(server: Server, ct: Study) -> None:
     study, series, instance = uids(ct)
     asked = {"requestType": "WADO", "studyUID": study, "seriesUID": series, "objectUID": instance}
     assert httpx.get(f"{server.url}/wado", params=asked).status_code == 401
+
+
+def test_a_loop_as_a_gif(server: Server, us: Study) -> None:
+    """All frames, as fast as they were taken; of one frame that one."""
+    answer = get(server, path(us) + "/rendered", "image/gif", viewport="160,120")
+    assert answer.headers["content-type"] == "image/gif"
+    loop = Image.open(io.BytesIO(answer.content))
+    shown = [
+        frame.info["duration"] for frame in ImageSequence.Iterator(loop)
+    ]  # frames that are alike are joined
+    frames = int(dcmread(us.files[0], stop_before_pixels=True).NumberOfFrames)
+    assert (sum(shown), min(shown), loop.info["loop"]) == (100 * frames, 100, 0)
+    assert max(loop.size) <= 160
+    loop.seek(0)
+    one = get(server, f"{path(us)}/frames/1/rendered", "image/png", viewport="160,120")
+    wanted = np.asarray(Image.open(io.BytesIO(one.content)).convert("RGB"), np.int16)
+    assert np.abs(np.asarray(loop.convert("RGB"), np.int16) - wanted).mean() < 6, "GIF has 256 colours"
+    unasked = Image.open(io.BytesIO(get(server, path(us) + "/rendered", "image/gif").content))
+    assert max(unasked.size) <= 512
+    single = Image.open(io.BytesIO(get(server, path(us) + "/frames/3/rendered", "image/gif").content))
+    assert single.n_frames == 1  # type: ignore[attr-defined]
+
+
+def test_a_gif_of_a_slice(server: Server, ct: Study) -> None:
+    picture = Image.open(io.BytesIO(get(server, path(ct) + "/rendered", "image/gif").content))
+    png = Image.open(io.BytesIO(get(server, path(ct) + "/rendered", "image/png").content))
+    assert np.array_equal(np.asarray(picture.convert("L")), np.asarray(png))

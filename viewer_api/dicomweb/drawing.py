@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pacs.errors import BadQuery, CannotRender
-from pacs.pixels.attributes import pixel_aspect
+from pacs.pixels.attributes import frame_time_ms, pixel_aspect
 from pacs.pixels.description import PixelError
-from pacs.pixels.pictures import Kind, encode, fit
+from pacs.pixels.pictures import Kind, animate, encode, fit
 from pacs.pixels.render import render_frame
 from pacs.pixels.window import Window
 from storage.archive import Archive
 from storage.retrieve import Located, read_frame
 
-KINDS: dict[str, Kind] = {"image/jpeg": "jpeg", "image/png": "png", "image/webp": "webp"}
+GIF = "image/gif"
+KINDS: dict[str, Kind] = {"image/jpeg": "jpeg", "image/png": "png", "image/webp": "webp", GIF: "gif"}
+LOOP_FRAMES_MAX, LOOP_BOX = 500, (512, 512)  # of a GIF; pixels that its frames fit into if nothing is asked
 FUNCTIONS: dict[str, Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]] = {
     "linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}  # fmt: skip
 SIDE_MAX = 16_384  # pixels of a viewport
@@ -36,6 +38,27 @@ class Drawing:
 
 def draw(archive: Archive, located: Located, attributes: Any, index: int, how: Drawing) -> bytes:
     """The frame (from 0) as a file of `how.media_type`; raises CannotRender, which names the frame."""
+    picture = _drawn(archive, located, attributes, index, how)
+    try:
+        return encode(picture, KINDS[how.media_type], how.quality)
+    except PixelError as error:
+        raise CannotRender(f"frame {index + 1}: {error}") from error
+
+
+def animation(archive: Archive, located: Located, attributes: Any, how: Drawing) -> bytes:
+    """All frames as a GIF, as fast as they were taken; raises CannotRender."""
+    frames = located.entry.frame_count
+    if frames is None or frames > LOOP_FRAMES_MAX:
+        raise CannotRender(f"a GIF has at most {LOOP_FRAMES_MAX} frames here; this instance has {frames}")
+    pictures = (_drawn(archive, located, attributes, index, how, LOOP_BOX) for index in range(frames))
+    return animate(pictures, frame_time_ms(attributes))
+
+
+def _drawn(
+    archive: Archive, located: Located, attributes: Any, index: int, how: Drawing,
+    largest: tuple[int, int] = (SIDE_MAX, SIDE_MAX),
+) -> Any:  # fmt: skip
+    """`largest`: what it fits into where no box is asked for."""
     if located.entry.frames is None:
         raise CannotRender("this instance has no pixels")
     encoded = read_frame(archive, located, index)
@@ -43,9 +66,8 @@ def draw(archive: Archive, located: Located, attributes: Any, index: int, how: D
         picture = render_frame(attributes, encoded, located.entry.transfer_syntax, index, how.window)
         if how.region is not None:
             picture = _part(picture, how.region)
-        width, height = how.box or (SIDE_MAX, SIDE_MAX)
-        picture = fit(picture, width, height, pixel_aspect(attributes, index), enlarge=how.box is not None)
-        return encode(picture, KINDS[how.media_type], how.quality)
+        width, height = how.box or largest
+        return fit(picture, width, height, pixel_aspect(attributes, index), enlarge=how.box is not None)
     except PixelError as error:
         raise CannotRender(f"frame {index + 1}: {error}") from error
 

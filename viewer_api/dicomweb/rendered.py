@@ -15,7 +15,7 @@ from storage.contents import Entry
 from storage.renditions import read_thumbnail
 from storage.retrieve import Located, described, find_series, read_bulk, series_instances
 from viewer_api.auth import TheArchive, Who
-from viewer_api.dicomweb.drawing import KINDS, QUALITY, Drawing, box, draw, whole, window
+from viewer_api.dicomweb.drawing import GIF, KINDS, QUALITY, Drawing, animation, box, draw, whole, window
 from viewer_api.dicomweb.media import accept_of, choose
 from viewer_api.dicomweb.wado import INSTANCE, SERIES, frame_numbers
 from viewer_api.direct import DirectRoute
@@ -31,7 +31,8 @@ ENCAPSULATED_DOCUMENT = "00420011"
 @router.get(INSTANCE + "/frames/{frames}/rendered")
 def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
              sop_instance: str, frames: str = "") -> Response:  # fmt: skip
-    """A frame as a picture; without a number the one that represents the instance. A PDF comes as it is."""
+    """A frame as a picture; without a number the one that represents the instance, or as a GIF all of them. A PDF
+    comes as it is."""
     located, attributes = described(archive, who, study_uid, series_uid, sop_instance)
     if ENCAPSULATED_DOCUMENT in attributes:
         return document(accept_of(request), archive, located, attributes)
@@ -39,6 +40,8 @@ def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, se
     index = frame_numbers(frames)[0] if frames else representative_frame(attributes)
     how = _asked(request, media_type, located)
     headers = {"Cache-Control": "private, max-age=3600", "Vary": "Accept"}
+    if media_type == GIF and not frames and (located.entry.frame_count or 0) > 1:
+        return Response(animation(archive, located, attributes, how), headers=headers, media_type=GIF)
     return Response(draw(archive, located, attributes, index, how), headers=headers, media_type=media_type)
 
 
