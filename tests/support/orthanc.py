@@ -17,14 +17,17 @@ from tests.support.watch import part
 
 EXCHANGE = "dicom_node.exchange"
 USER, PASSWORD = "tongying", "an edge's own pässword 密"
+DICOMWEB = {"Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"], "DicomWeb": {"Enable": True}}
 
 
 @dataclass
 class OrthancServer:
-    """One Orthanc with a password, its REST API alone. Start it again and it has the same ports and data."""
+    """One Orthanc with a password, its REST API alone unless `more` names plug-ins. Start it again and it has the same
+    ports and data."""
 
     folder: Path
     overwrite: bool = False
+    more: dict[str, Any] = field(default_factory=dict)  # of its settings
     port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
 
@@ -46,7 +49,7 @@ class OrthancServer:
             "Name": "edge", "StorageDirectory": str(self.storage), "IndexDirectory": str(self.storage),
             "HttpPort": self.port, "DicomPort": self.dicom_port, "RemoteAccessAllowed": True,
             "AuthenticationEnabled": True, "RegisteredUsers": {USER: PASSWORD}, "StableAge": 2,
-            "OverwriteInstances": self.overwrite, "DicomCheckCalledAet": False,
+            "OverwriteInstances": self.overwrite, "DicomCheckCalledAet": False, **self.more,
         }  # fmt: skip
 
     @property

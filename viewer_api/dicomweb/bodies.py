@@ -18,7 +18,7 @@ CHUNK_BYTES = 256 * 1024  # gathered before a thread has its turn
 SILENCE_SECONDS = 60  # of a client within its body
 GZIP_RATIO_MAX = 200  # more is a bomb, not a picture
 PREAMBLE_BYTES_MAX = 64 * 1024
-BOUNDARY_CHARACTERS_MAX = 70  # RFC 2046 5.1.1
+BOUNDARY_CHARACTERS_MAX = 200  # RFC 2046 5.1.1 allows 70; Orthanc sends 73
 HEADER_BYTES_MAX, HEADERS_MAX = 8 * 1024, 32
 
 
@@ -95,7 +95,9 @@ class Parts:
 
     def __init__(self, chunks: Iterator[bytes], boundary: str) -> None:
         if not 0 < len(boundary) <= BOUNDARY_CHARACTERS_MAX or not boundary.isascii():
-            raise BadBody(400, "the Content-Type has no boundary of 1 to 70 characters")
+            raise BadBody(
+                400, f"the Content-Type has no boundary of 1 to {BOUNDARY_CHARACTERS_MAX} characters"
+            )
         self._chunks = _from_boundary(chunks, b"--" + boundary.encode())
         self._coming: deque[Part] = deque()
         self._now: Part | None = None
