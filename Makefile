@@ -37,8 +37,12 @@ web_viewer/dist/index.html: $(shell find web_viewer/src web_viewer/index.html we
 	@cd web_viewer && PATH="$(NODE_PATH_DIR):$$PATH" && npm ci --no-audit --no-fund && npm run build
 	@touch $@
 
-tools:                             ## what the tests need beyond Python: DCMTK, Chromium, Valkey/Redis, Orthanc
+tools: tests/node/node_modules     ## what the tests need beyond Python: DCMTK, Chromium, Valkey/Redis, Orthanc
 	@deploy/test-tools.sh
+
+tests/node/node_modules: tests/node/package-lock.json | .venv/.ready-run
+	@cd tests/node && PATH="$(NODE_PATH_DIR):$$PATH" && npm ci --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
 
 lock: .venv/.ready-dev             ## compile the pinned requirements anew
 	@for kind in bootstrap run dev; do .venv/bin/uv pip compile -q --generate-hashes --no-annotate --no-header \
@@ -51,4 +55,4 @@ lock: .venv/.ready-dev             ## compile the pinned requirements anew
 	@deploy/setup.sh dev
 
 clean:
-	rm -rf .venv web_viewer/dist web_viewer/node_modules build
+	rm -rf .venv web_viewer/dist web_viewer/node_modules tests/node/node_modules build
