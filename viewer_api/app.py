@@ -21,7 +21,7 @@ from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
 from viewer_api import auth, devices, exchange, portal, problems, worklist
-from viewer_api.dicomweb import qido, rendered, stow, wado, wado_uri
+from viewer_api.dicomweb import capabilities, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
 CSP = (
@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         # What is asked most often first: a request looks through the routes in this order.
         wado.router, rendered.router, qido.router, stow.router, wado_uri.router,
+        capabilities.router,
         portal.router, auth.router, devices.router, exchange.router, worklist.router,
     ):  # fmt: skip
         app.include_router(router)

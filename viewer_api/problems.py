@@ -15,6 +15,7 @@ from pacs.pixels.description import PixelError
 from storage.database import Refused, Unavailable
 
 log = get("api")
+PROBLEM = "application/problem+json"
 TYPE_ROOT = "https://tongying.invalid/problems/"
 
 # Error → status, the last word of the type URI, title. The first class that fits counts.
@@ -48,7 +49,7 @@ def problem(
     body: dict[str, Any] = {"type": TYPE_ROOT + word, "title": title, "status": status}
     if detail:
         body["detail"] = detail
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type=PROBLEM)
 
 
 def install(app: FastAPI) -> None:

@@ -25,6 +25,8 @@ router = APIRouter(
 )
 THUMBNAIL = Drawing(box=(256, 256), quality=85)
 ENCAPSULATED_DOCUMENT = "00420011"
+# As what an encapsulated document is given out: what it says it is if it is one of these, else the last.
+DOCUMENTS = ("application/pdf", "text/xml", "application/octet-stream")
 
 
 @router.get(INSTANCE + "/rendered")
@@ -82,7 +84,7 @@ def rendered_series(
 def document(accept: str, archive: Archive, located: Located, attributes: Any) -> Response:
     """An encapsulated document, never as HTML: it must not run in the portal's origin."""
     said = str((attributes.get("00420012", {}).get("Value") or [""])[0])
-    media_type = said if said in ("application/pdf", "text/xml") else "application/octet-stream"
+    media_type = said if said in DOCUMENTS else DOCUMENTS[-1]
     choose(accept, [media_type], multipart=False)
     if "InlineBinary" in attributes[ENCAPSULATED_DOCUMENT]:
         data = base64.b64decode(attributes[ENCAPSULATED_DOCUMENT]["InlineBinary"])

@@ -1,0 +1,200 @@
+"""What each DICOMweb transaction takes and gives: one table, from the tables by which the routes themselves work. From
+it come the capabilities (PS3.18 8.9), the OpenAPI description and the conformance statement; a test holds it to the
+routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pacs import query as q
+from pacs.attributes import Attribute, Level, above, at
+from pacs.pixels.encode import ENCODABLE, LOSSLESS
+from pacs.uids import UID_LENGTH_MAX
+from viewer_api.dicomweb.datasets import JSON, XML
+from viewer_api.dicomweb.drawing import FUNCTIONS, KINDS, QUALITY, SIDE_MAX
+from viewer_api.dicomweb.media import ACCEPT_CHARACTERS_MAX, EXPLICIT_LITTLE
+from viewer_api.dicomweb.rendered import DOCUMENTS, THUMBNAIL
+from viewer_api.dicomweb.wado import DEFAULT_SYNTAX, DICOM, INSTANCE, OCTETS, PART_TYPES, SERIES
+from viewer_api.dicomweb.wado_uri import FRAMES_MAX, UIDS
+
+ROOT, WADO_URI = "/dicom-web", "/wado"
+STUDIES, STUDY = "/studies", "/studies/{study_uid}"
+UID_PATTERN = r"^[0-9]+(\.[0-9]+)*$"
+EVERYWHERE = (400, 401, 404, 503)  # may be answered to all requests
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A media type of an answer or a body; the first of its transfer syntaxes is the default (PS3.18 8.7.3)."""
+
+    media_type: str
+    multipart: bool = False
+    syntaxes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> str:
+        """As a Content-Type without its parameters."""
+        return "multipart/related" if self.multipart else self.media_type
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """What an Accept may say to have it."""
+        plain = f'{self.shape}; type="{self.media_type}"' if self.multipart else self.media_type
+        return (plain, *(f"{plain}; transfer-syntax={syntax}" for syntax in self.syntaxes))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the query."""
+
+    name: str
+    schema: Schema
+    description: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """`name` is that of PS3.18 table H-1 in one word; `statuses` are those of its own."""
+
+    name: str
+    clause: str
+    gives: tuple[Media, ...]
+    takes: tuple[Media, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    statuses: tuple[int, ...] = (200,)
+    headers: dict[str, str] = field(default_factory=dict)  # of the answer: name and what it says
+
+    @property
+    def answered(self) -> tuple[int, ...]:
+        """All statuses that may be answered."""
+        return tuple(sorted({*self.statuses, *EVERYWHERE}))
+
+
+def _both(media: Media) -> tuple[Media, Media]:
+    return Media(media.media_type, True, media.syntaxes), Media(media.media_type, False, media.syntaxes)
+
+
+def _frames() -> Iterable[Media]:
+    """A media type, and the transfer syntaxes in which frames of it are made or were stored."""
+    yield from _both(Media(OCTETS, syntaxes=(EXPLICIT_LITTLE, "*")))
+    for media_type, default in DEFAULT_SYNTAX.items():
+        others = sorted(
+            s for s in PART_TYPES if PART_TYPES[s] == media_type and s in ENCODABLE and s != default
+        )
+        yield from _both(Media(media_type, syntaxes=(default, *others)))
+    yield from _both(Media(PART_TYPES["1.2.840.10008.1.2.5"]))  # RLE as it was stored; it is not made
+
+
+DATASETS = (Media(JSON), Media("application/json"), Media(XML, True))
+DATASET = (Media(JSON), Media(XML))
+PART_10 = _both(Media(DICOM, syntaxes=(EXPLICIT_LITTLE, *sorted(LOSSLESS), "*")))
+PICTURES = tuple(Media(media_type) for media_type in KINDS)
+RENDERED = (*PICTURES, *(Media(media_type) for media_type in DOCUMENTS))
+
+ACCEPT = Parameter("accept", {"type": "string", "maxLength": ACCEPT_CHARACTERS_MAX}, "Goes before the header")
+_NUMBER = r"-?[0-9]{1,6}(\.[0-9]{1,6})?"
+_SIDE = rf"[1-9][0-9]{{0,{len(str(SIDE_MAX)) - 2}}}"
+DRAWN = (
+    ACCEPT,
+    Parameter("window", {"type": "string", "pattern": rf"^{_NUMBER},[1-9][0-9]{{0,5}}(,({'|'.join(FUNCTIONS)}))?$"},
+              "center,width and a function"),
+    Parameter("viewport", {"type": "string", "pattern": rf"^{_SIDE},{_SIDE}(,[0-9]*,[0-9]*(,[0-9]*,[0-9]*)?)?$"},
+              "width,height, and the part of the source: x,y,width,height"),
+    Parameter("quality", {"type": "integer", "minimum": 1, "maximum": 100, "default": QUALITY}),
+)  # fmt: skip
+_UID = {"type": "string", "pattern": UID_PATTERN, "maxLength": UID_LENGTH_MAX}
+_SIDES = {"type": "integer", "minimum": 1, "maximum": SIDE_MAX}
+_REAL = {"type": "number"}
+OF_WADO_URI = (
+    Parameter("requestType", {"type": "string", "enum": ["WADO"]}, required=True),
+    *(Parameter(name, _UID, required=True) for name in UIDS),
+    Parameter("contentType", {"type": "string", "maxLength": ACCEPT_CHARACTERS_MAX}),
+    Parameter("transferSyntax", _UID, "Of an instance"),
+    Parameter("frameNumber", {"type": "integer", "minimum": 1, "maximum": FRAMES_MAX}),
+    Parameter("windowCenter", _REAL, "With windowWidth"),
+    Parameter("windowWidth", _REAL | {"minimum": 1}, "With windowCenter"),
+    Parameter("rows", _SIDES),
+    Parameter("columns", _SIDES),
+    Parameter("region", {"type": "string"}, "xmin,ymin,xmax,ymax, each from 0 to 1"),
+    Parameter("imageQuality", {"type": "integer", "minimum": 1, "maximum": 100, "default": QUALITY}),
+)
+
+
+def keys(level: Level) -> tuple[Attribute, ...]:
+    """The attributes of the table that a search at this level matches, besides all others of instances."""
+    return tuple(a for a in at(*above(level)) if a.vr != "SQ")
+
+
+def _search(name: str, level: Level) -> Transaction:
+    whole = {"type": "integer", "minimum": 0, "maximum": 10**12 - 1}
+    paging = (
+        Parameter("limit", whole),
+        Parameter("offset", whole),
+        Parameter("fuzzymatching", {"type": "boolean"}, "Of patients' names"),
+        Parameter("includefield", {"type": "array", "items": {"type": "string"}}, "Keywords, tags, or all"),
+        ACCEPT,
+    )
+    matching = (Parameter(a.keyword, {"type": "string", "maxLength": q.characters_max(a)}, f"{a.tag} {a.vr}")
+                for a in keys(level))  # fmt: skip
+    return Transaction(
+        name, "10.6", DATASETS, parameters=(*paging, *matching), statuses=(200, 204, 406),
+        headers={"Warning": "299: there are more results than are told"},
+    )  # fmt: skip
+
+
+def _retrieve(name: str, gives: tuple[Media, ...], *statuses: int, drawn: bool = False) -> Transaction:
+    """`drawn`: as its parameters say."""
+    parameters = DRAWN if drawn else (ACCEPT,)
+    return Transaction(name, "10.4", gives, parameters=parameters, statuses=(200, 406, *statuses))
+
+
+def _metadata(name: str) -> Transaction:
+    tag = {"ETag": "of all that the answer is made of"}
+    return Transaction(name, "10.4", DATASETS, parameters=(ACCEPT,), statuses=(200, 304, 406), headers=tag)
+
+
+def _thumbnail(name: str) -> Transaction:
+    return Transaction(name, "10.4", (Media(THUMBNAIL.media_type),), statuses=(200, 422))
+
+
+def _store(name: str) -> Transaction:
+    statuses = (200, 202, 403, 406, 408, 409, 413, 415, 507)
+    return Transaction(name, "10.5", DATASET, PART_10, (ACCEPT,), statuses)
+
+
+# (method, path below ROOT) → what it is.
+TRANSACTIONS: dict[tuple[str, str], Transaction] = {
+    ("GET", STUDIES): _search("SearchForStudies", Level.STUDY),
+    ("POST", STUDIES): _store("StoreInstances"),
+    ("GET", STUDY): _retrieve("RetrieveStudy", PART_10, 422),
+    ("POST", STUDY): _store("StoreStudyInstances"),
+    ("GET", STUDY + "/metadata"): _metadata("RetrieveStudyMetadata"),
+    ("GET", STUDY + "/rendered"): _retrieve("RetrieveRenderedStudy", RENDERED, 422, drawn=True),
+    ("GET", STUDY + "/thumbnail"): _thumbnail("RetrieveStudyThumbnail"),
+    ("GET", STUDY + "/series"): _search("SearchForStudySeries", Level.SERIES),
+    ("GET", STUDY + "/instances"): _search("SearchForStudyInstances", Level.IMAGE),
+    ("GET", STUDY + SERIES): _retrieve("RetrieveSeries", PART_10, 422),
+    ("GET", STUDY + SERIES + "/metadata"): _metadata("RetrieveSeriesMetadata"),
+    ("GET", STUDY + SERIES + "/rendered"): _retrieve("RetrieveRenderedSeries", RENDERED, 422, drawn=True),
+    ("GET", STUDY + SERIES + "/thumbnail"): _thumbnail("RetrieveSeriesThumbnail"),
+    ("GET", STUDY + SERIES + "/instances"): _search("SearchForStudySeriesInstances", Level.IMAGE),
+    ("GET", STUDY + INSTANCE): _retrieve("RetrieveInstance", PART_10, 422),
+    ("GET", STUDY + INSTANCE + "/metadata"): _retrieve("RetrieveInstanceMetadata", DATASETS),
+    ("GET", STUDY + INSTANCE + "/rendered"): _retrieve("RetrieveRenderedInstance", RENDERED, 422, drawn=True),
+    ("GET", STUDY + INSTANCE + "/thumbnail"): _thumbnail("RetrieveInstanceThumbnail"),
+    ("GET", STUDY + INSTANCE + "/bulkdata/{path}"): _retrieve("RetrieveBulkdata", _both(Media(OCTETS))),
+    ("GET", STUDY + INSTANCE + "/frames/{frames}"): _retrieve("RetrieveFrames", tuple(_frames()), 422),
+    ("GET", STUDY + INSTANCE + "/frames/{frames}/rendered"): _retrieve(
+        "RetrieveRenderedFrames", RENDERED, 422, drawn=True
+    ),
+    ("GET", "/series"): _search("SearchForSeries", Level.SERIES),
+    ("GET", "/instances"): _search("SearchForInstances", Level.IMAGE),
+}
+URI_SERVICE = Transaction(
+    "RetrieveInstanceByURI", "9", (*PICTURES, Media(DICOM, syntaxes=PART_10[0].syntaxes), *RENDERED[len(KINDS) :]),
+    parameters=OF_WADO_URI, statuses=(200, 406, 422),
+)  # fmt: skip
