@@ -6,6 +6,7 @@ Every name is `TONGYING_` and the field in capitals. Units stand at the end of t
 from __future__ import annotations
 
 import os
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ from pacs.errors import SettingError
 MIB = 1024 * 1024
 SECRET_CHARACTERS_MIN = 32
 PROCESSES_MAX = 128
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")  # as RFC 6454 6.2 writes it
 PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
 
@@ -26,6 +28,7 @@ class Settings:
     data: Path = Path("data")
     http_host: str = "127.0.0.1"
     http_port: int = 8080
+    cors_origins: str = ""  # of pages that may call the API from elsewhere, parted by commas; * is every one
     http_processes: int = 0  # that answer at that port; 0: one for each core, but no more than 8
     dicom_host: str = "0.0.0.0"  # noqa: S104  modalities are other machines; the gate refuses the unregistered
     dicom_port: int = 11112
@@ -83,6 +86,10 @@ class Settings:
     @property
     def spool(self) -> Path:
         return self.data / "spool"
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        return tuple(origin for one in self.cors_origins.split(",") if (origin := one.strip()))
 
     @property
     def node_process_count(self) -> int:
@@ -149,6 +156,8 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_HL7_PORT must be a port from 1 to 65535, or 0 for none")
     if not 1 <= len(settings.ae_title) <= 16 or "\\" in settings.ae_title:
         raise SettingError("TONGYING_AE_TITLE must have 1 to 16 characters and no backslash (PS3.5 6.2, AE)")
+    if any(one != "*" and not _ORIGIN.match(one) for one in settings.allowed_origins):
+        raise SettingError("TONGYING_CORS_ORIGINS must be origins such as https://viewer.example, or *")
     if settings.dicom_identity not in ("optional", "required"):
         raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
     if not 0 <= settings.worker_nice <= 19:
