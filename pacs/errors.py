@@ -33,6 +33,10 @@ class MissingAttribute(BadAttributes):
     """An attribute that must be there is not, or has no value."""
 
 
+class UnsupportedSyntax(TongyingError):
+    """Pixels in a transfer syntax that is unknown, or not one of their media type."""
+
+
 class Final(TongyingError):
     """It has come to its end, and cannot be changed any more."""
 

@@ -1,13 +1,16 @@
-"""The Native DICOM Model (PS3.19 A.1): DICOM JSON (PS3.18 Annex F) written as XML."""
+"""The Native DICOM Model (PS3.19 A.1): DICOM JSON (PS3.18 Annex F) as XML, written and read."""
 
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET  # without document types it knows no entities: `from_xml` refuses them
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from pacs.encoded import EncodedError
 from pacs.encoded.dictionary import creator_tag, is_creator, is_private, keyword_of
+from pacs.errors import BadAttributes
 from pacs.names import GROUPS
 from pacs.values import Json, text
 
@@ -16,6 +19,9 @@ HEAD = (
     f'<?xml version="1.0" encoding="UTF-8"?>\n<NativeDicomModel xmlns="{NAMESPACE}" xml:space="preserve">\n'
 )
 TAIL = "</NativeDicomModel>\n"
+NODES_MAX = 1_000_000  # of a document: tags and XML attributes, each of which takes a hundred bytes and more
+LEVELS_MAX = 32  # of sequences in sequences
+GAPS_MAX = 100  # values of one attribute that are left out between others
 COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 # What no XML 1.0 document may hold; it has no way to write them.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -73,8 +79,120 @@ def _value(number: int, value: Any) -> Iterator[str]:
 
 
 def _escaped(value: str) -> str:
-    return escape(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value))
+    written = _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
+    return escape(written, {"\r": "&#13;"})  # which readers would make a line feed (XML 1.0, 2.11)
 
 
 def _quoted(value: str) -> str:
     return quoteattr(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value))
+
+
+def from_xml(document: bytes) -> Json:
+    """One data set as DICOM JSON; all values are text. The document is in UTF-8 and has no document type, and so no
+    entities. Raises EncodedError for what is no such document, BadAttributes where an attribute is wrong."""
+    if b"<!DOCTYPE" in document:
+        raise EncodedError("the metadata have a document type, which might define entities")
+    if document.count(b"<") > NODES_MAX or document.count(b"=") > NODES_MAX:
+        raise EncodedError(f"the metadata have more than {NODES_MAX} elements or XML attributes")
+    try:
+        root = ET.fromstring(document, ET.XMLParser(encoding="utf-8"))  # noqa: S314 - see the import
+    except (ET.ParseError, ValueError):
+        raise EncodedError("the metadata are no XML in UTF-8") from None
+    if _kind(root) != "NativeDicomModel":
+        raise EncodedError("the metadata are no Native DICOM Model")
+    return _data_set(root, 0)
+
+
+def _kind(node: ET.Element) -> str:
+    """The name of an element of the model; also of one that names no namespace."""
+    return node.tag.removeprefix(f"{{{NAMESPACE}}}")
+
+
+def _data_set(parent: ET.Element, level: int) -> Json:
+    if level > LEVELS_MAX:
+        raise BadAttributes(f"more than {LEVELS_MAX} sequences in each other")
+    found: Json = {}
+    blocks: list[tuple[str, str, Json]] = []  # private attributes that name their creator
+    for node in parent:
+        tag = node.get("tag", "").upper()
+        if _kind(node) != "DicomAttribute" or not re.fullmatch("[0-9A-F]{8}", tag):
+            raise BadAttributes("an element that is no DicomAttribute with a tag")
+        if creator := node.get("privateCreator", ""):
+            blocks.append((tag, creator, _read(node, tag, level)))
+        else:
+            _put(found, tag, _read(node, tag, level))
+    for tag, creator, element in blocks:
+        _put(found, _in_block(found, tag, creator), element)
+    return found
+
+
+def _put(found: Json, tag: str, element: Json) -> None:
+    if tag in found:
+        raise BadAttributes(f"{tag}: it comes twice")
+    found[tag] = element
+
+
+def _in_block(found: Json, tag: str, creator: str) -> str:
+    """The tag within the block that its creator has, or is given here (PS3.5 7.8.1)."""
+    group, block = tag[:4], tag[4:6]
+    if not is_private(int(tag, 16)):
+        raise BadAttributes(f"{tag}: a creator of what is not private")
+    if block == "00":
+        block = next(
+            (b for b in _BLOCKS if text(found, f"{group}00{b}") == creator.strip()),
+            next((b for b in _BLOCKS if f"{group}00{b}" not in found), ""),
+        )
+    found.setdefault(f"{group}00{block}", {"vr": "LO", "Value": [creator]})
+    if not block or text(found, f"{group}00{block}") != creator.strip():
+        raise BadAttributes(f"{tag}: its block belongs to another creator")
+    return f"{group}{block}{tag[6:]}"
+
+
+_BLOCKS = tuple(f"{number:02X}" for number in range(0x10, 0x100))
+
+
+def _read(node: ET.Element, tag: str, level: int) -> Json:
+    element: Json = {"vr": node.get("vr")} if node.get("vr") else {}
+    kinds = {_kind(child) for child in node}
+    if len(kinds) > 1 or (kinds & {"InlineBinary", "BulkData"} and len(node) > 1):
+        raise BadAttributes(f"{tag}: more than one kind of value")
+    for kind in kinds:
+        if kind == "InlineBinary":
+            return element | {kind: node[0].text or ""}
+        if kind == "BulkData":
+            return element | {"BulkDataURI": node[0].get("uri") or node[0].get("uuid") or ""}
+        return element | {"Value": _numbered(node, tag, _reader(kind, tag, level))}
+    return element
+
+
+def _reader(kind: str, tag: str, level: int) -> Callable[[ET.Element], Any]:
+    if kind == "Item":
+        return lambda child: _data_set(child, level + 1)
+    if kind == "PersonName":
+        return _read_name
+    if kind == "Value":
+        return lambda child: child.text or ""
+    raise BadAttributes(f"{tag}: a value of an unknown kind")
+
+
+def _numbered(node: ET.Element, tag: str, read: Callable[[ET.Element], Any]) -> list[Any]:
+    """Values in the places that their numbers say; those left out are empty."""
+    places: dict[int, Any] = {}
+    for place, child in enumerate(node, 1):
+        number = child.get("number") or str(place)
+        if not re.fullmatch("[0-9]{1,7}", number) or not 0 < int(number) <= len(node) + GAPS_MAX:
+            raise BadAttributes(f"{tag}: a value whose number cannot be")
+        if int(number) in places:
+            raise BadAttributes(f"{tag}: two values of one number")
+        places[int(number)] = read(child)
+    return [places.get(number) for number in range(1, max(places) + 1)]
+
+
+def _read_name(node: ET.Element) -> dict[str, str]:
+    groups = {}
+    for group in node:
+        parts = {_kind(part): part.text or "" for part in group}
+        if _kind(group) not in GROUPS or not parts.keys() <= set(COMPONENTS):
+            raise BadAttributes("a name with unknown parts")
+        groups[_kind(group)] = "^".join(parts.get(name, "") for name in COMPONENTS).rstrip("^")
+    return groups

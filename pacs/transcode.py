@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pacs.encoded import EncodedError, inflate_dataset, read_head
+from pacs.encoded.compose import EXTENDED_FROM_BYTES
 from pacs.errors import CannotRender
 from pacs.pixels.decode import DECODABLE, decode_frame
 from pacs.pixels.description import PixelDescription, PixelError, describe
@@ -27,7 +28,6 @@ BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, BIG_ENDIAN, DEFLATED})
 WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}  # PS3.5 7.3: what changes with the byte order
 DECODED_BYTES_MAX = 2 * 1024**3
-EXTENDED_FROM_BYTES = 2**32 - 2**20  # the Basic Offset Table has 32 bits (PS3.5 A.4)
 
 
 def can_decode(transfer_syntax: str) -> bool:

@@ -44,6 +44,11 @@ def native_frames(
     return tuple((_bit_range(offset, index * bits, (index + 1) * bits),) for index in range(present))
 
 
+def native_bytes(attributes: dict[str, Any]) -> int:
+    """How long native pixels of all frames are; 0 where the attributes do not tell."""
+    return -(-_frame_bits(attributes) * frame_count(attributes) // 8)
+
+
 def _bit_range(offset: int, first: int, after: int) -> tuple[int, int]:
     """The bytes holding bits `first` to before `after`."""
     return offset + first // 8, -(-after // 8) - first // 8

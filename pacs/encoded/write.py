@@ -21,9 +21,9 @@ WRITABLE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE))
 
 _IMPLICIT, _EXPLICIT, _LONG = Struct("<HHI"), Struct("<HH2sH"), Struct("<HH2sHI")
 _SHORT_LENGTH_MAX = 0xFFFE
-_IN_CHARSET = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
-_ONE_TEXT = frozenset(("LT", "ST", "UT", "UR"))
-_NUMBERS = {
+IN_CHARSET = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+ONE_TEXT = frozenset(("LT", "ST", "UT", "UR"))
+NUMBERS = {
     "FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q",
 }  # fmt: skip
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -64,15 +64,10 @@ class _Writer:
         vr = element.get("vr", "UN")
         value = self._value(vr, element, level)
         if len(value) % 2:
-            value += b" " if vr in _PADDED_WITH_SPACE else b"\0"
-        group, number = int(tag[:4], 16), int(tag[4:], 16)
+            value += padding(vr)
         if self._implicit:
-            return _IMPLICIT.pack(group, number, len(value)) + value
-        code = vr.encode("ascii")
-        if vr in LONG_VRS or len(value) > _SHORT_LENGTH_MAX:
-            code = code if vr in LONG_VRS else b"UN"  # PS3.5 6.2.2 note 4
-            return _LONG.pack(group, number, code, 0, len(value)) + value
-        return _EXPLICIT.pack(group, number, code, len(value)) + value
+            return _IMPLICIT.pack(int(tag[:4], 16), int(tag[4:], 16), len(value)) + value
+        return header_of(tag, vr, len(value)) + value
 
     def _value(self, vr: str, element: Json, level: int) -> bytes:
         if "InlineBinary" in element:
@@ -80,11 +75,11 @@ class _Writer:
         values = element.get("Value") or []
         if vr == "SQ":
             return self._items(values, level)
-        if vr in _NUMBERS:
-            return b"".join(pack("<" + _NUMBERS[vr], _number(vr, v)) for v in values if v is not None)
+        if vr in NUMBERS:
+            return b"".join(pack("<" + NUMBERS[vr], _number(vr, v)) for v in values if v is not None)
         if vr == "AT":
             return b"".join(pack("<HH", int(v[:4], 16), int(v[4:], 16)) for v in values)
-        return b"\\".join(self._text(vr, v) for v in (values[:1] if vr in _ONE_TEXT else values))
+        return b"\\".join(self._text(vr, v) for v in (values[:1] if vr in ONE_TEXT else values))
 
     def _items(self, items: list[Any], level: int) -> bytes:
         if level >= NESTING_LEVELS_MAX:
@@ -107,13 +102,27 @@ class _Writer:
         if text.isascii():
             return text.encode("ascii")
         self._plain = False
-        if vr in _IN_CHARSET:
+        if vr in IN_CHARSET:
             return encode(text, self._terms, is_name=vr == "PN")
         return text.encode("ascii", "replace")  # PS3.5 6.1.2.2: not in these VRs
 
 
 _PADDED_WITH_SPACE = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC",
                                 "UR", "UT"))  # fmt: skip
+
+
+def padding(vr: str) -> bytes:
+    """What makes a value of odd length even (PS3.5 6.2)."""
+    return b" " if vr in _PADDED_WITH_SPACE else b"\0"
+
+
+def header_of(tag: str, vr: str, length: int) -> bytes:
+    """What stands before a value in Explicit VR Little Endian (PS3.5 7.1.2); `length` in bytes, or UNDEFINED."""
+    group, number, code = int(tag[:4], 16), int(tag[4:], 16), vr.encode("ascii")
+    if vr in LONG_VRS or length > _SHORT_LENGTH_MAX:
+        code = code if vr in LONG_VRS else b"UN"  # PS3.5 6.2.2 note 4
+        return _LONG.pack(group, number, code, 0, length)
+    return _EXPLICIT.pack(group, number, code, length)
 
 
 def _number(vr: str, value: Any) -> Any:

@@ -5,7 +5,7 @@ instance is refused here, so that no bomb and no parser quirk decides how much m
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pacs.pixels.description import PixelDescription, PixelError
 
@@ -29,6 +29,10 @@ class Codestream:
     is_transformed: bool | None = None
     """Whether the components are a colour transform of RGB; None where the frame does not say."""
     is_subsampled: bool = False
+    selection: int = 0
+    """JPEG family: the first parameter of the scan: lossless the predictor, JPEG-LS how far a value may be off."""
+    is_reversible: bool = False
+    """JPEG 2000: by the reversible wavelet."""
 
 
 def check(found: Codestream, description: PixelDescription) -> None:
@@ -60,7 +64,11 @@ def read_jpeg(frame: bytes) -> Codestream:
             if start:
                 raise PixelError("the frame has two JPEG frame headers")
             process, start = marker, body
-    return _jpeg_frame(process, start, adobe, has_jfif)
+    selection = 1 + 2 * body[0] if body else 0  # behind the components (ITU-T T.81 B.2.3, T.87 C.2.3)
+    return replace(
+        _jpeg_frame(process, start, adobe, has_jfif),
+        selection=body[selection] if selection < len(body) else 0,
+    )
 
 
 def _segment(frame: bytes, position: int) -> tuple[int, bytes, int]:
@@ -143,23 +151,25 @@ def read_jpeg2000(frame: bytes) -> Codestream:
         raise PixelError(f"the frame claims {tiles} tiles, over the limit of {TILES_MAX}")
     if len({components[i : i + 3] for i in range(0, 3 * samples, 3)}) > 1 or components[1:3] != b"\x01\x01":
         raise PixelError("the frame's components differ in depth or sampling")
+    coding = _coding(frame)
     return Codestream(
         rows=height - top,
         columns=width - left,
         samples=samples,
         precision=(components[0] & 0x7F) + 1,
         is_signed=bool(components[0] & 0x80),
-        is_transformed=_has_transform(frame),
+        is_transformed=coding[8] == 1,
+        is_reversible=coding[13] == 1,
     )
 
 
-def _has_transform(frame: bytes) -> bool:
-    """Whether the COD segment tells of a multiple component transform."""
+def _coding(frame: bytes) -> bytes:
+    """The COD segment: its marker, Lcod, Scod, SGcod (4), the first five of SPcod (ISO/IEC 15444-1 A.6.1)."""
     position = 2
     while position + 4 <= len(frame) and frame[position] == 0xFF:
         marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
-        if marker == 0x52 and position + 14 <= len(frame):  # COD: Scod, SGcod (4), SPcod
-            return frame[position + 8] == 1
+        if marker == 0x52 and position + 14 <= len(frame):
+            return frame[position : position + 14]
         if marker == 0x90 or length < 2:  # SOT: the main header is over
             break
         position += 2 + length

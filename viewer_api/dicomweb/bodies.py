@@ -20,6 +20,7 @@ GZIP_RATIO_MAX = 200  # more is a bomb, not a picture
 PREAMBLE_BYTES_MAX = 64 * 1024
 BOUNDARY_CHARACTERS_MAX = 200  # RFC 2046 5.1.1 allows 70; Orthanc sends 73
 HEADER_BYTES_MAX, HEADERS_MAX = 8 * 1024, 32
+PARTS_MAX = 65_536  # of a body: what is answered of each stays in memory
 
 
 def chunks_of(request: Request) -> Iterator[bytes]:
@@ -101,6 +102,7 @@ class Parts:
         self._chunks = _from_boundary(chunks, b"--" + boundary.encode())
         self._coming: deque[Part] = deque()
         self._now: Part | None = None
+        self._count = 0
         self._name = self._value = b""
         self._over = False
         events = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end", "end")
@@ -116,6 +118,9 @@ class Parts:
             if not self._coming:
                 return
             part = self._coming.popleft()
+            self._count += 1
+            if self._count > PARTS_MAX:
+                raise BadBody(413, f"more than {PARTS_MAX} parts")
             yield part
             while not part._whole and self._feed():
                 part._pieces.clear()
@@ -174,6 +179,30 @@ class Parts:
 
     def _end(self) -> None:
         self._over = True
+
+
+class Rest:
+    """What of a part has not been read yet, as a file is read."""
+
+    def __init__(self, parts: Parts, part: Part) -> None:
+        self._parts, self._part = parts, part
+
+    def read(self, size: int, /) -> bytes:
+        return self._parts.read(self._part, size)
+
+
+class Whole:
+    """A body without parts, as a file is read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._left = chunks, bytearray()
+
+    def read(self, size: int, /) -> bytes:
+        while len(self._left) < size and (chunk := next(self._chunks, b"")):
+            self._left += chunk
+        piece = bytes(self._left[:size])
+        del self._left[:size]
+        return piece
 
 
 def _from_boundary(chunks: Iterator[bytes], boundary: bytes) -> Iterator[bytes]:

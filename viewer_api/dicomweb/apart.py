@@ -1,0 +1,156 @@
+"""STOW-RS of metadata and bulk data (PS3.18 10.5.1.4, 8.6.1): metadata in JSON or XML, and parts of bulk data whose
+Content-Location is what a BulkDataURI points to. A body that ends too soon stores nothing: what is whole of it, and
+what belongs to what, is known at its end."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+from fastapi import Request
+
+from pacs.dicomjson import from_json
+from pacs.encoded import EncodedError
+from pacs.errors import BadAttributes
+from pacs.uids import clean_uid
+from pacs.values import Json, text
+from storage.assembling import Assembly, references, well_formed
+from storage.importing import CHUNK_BYTES, Identity
+from storage.reception import Reception
+from storage.records import Origin
+from storage.spool import Spool
+from viewer_api.dicomweb.bodies import BadBody, Part, Parts, Rest, Whole, chunks_of
+from viewer_api.dicomweb.datasets import JSON, XML
+from viewer_api.dicomweb.media import MediaRange, content_type
+from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, OTHER_STUDY, REFUSALS, Outcome
+
+METADATA_BYTES_MAX = 32 * 1024 * 1024  # of a request, with what is inline in them
+METADATA_BYTES_MAX_TOGETHER = 64 * 1024 * 1024  # of all requests of a process: each byte takes some in Python
+LOCATION_CHARACTERS_MAX = 2048
+TYPES = (JSON, XML)
+_PLAIN = ("", "binary", "8bit", "7bit")  # Content-Transfer-Encoding: HTTP needs none (RFC 9110 appendix B)
+
+
+def store_apart(
+    request: Request, kind: MediaRange, spool: Spool, reception: Reception, origin: Origin, outcome: Outcome,
+    study_uid: str,
+) -> None:  # fmt: skip
+    """Take in a body of TYPES. Raises BadBody, and OutOfResources or TooLarge where its bulk data have no room."""
+    with Assembly(spool) as assembly, _Held() as held:
+        body = _Body(str(request.url), kind.part_type, assembly, outcome, held)
+        if kind.is_multipart:
+            parts = Parts(chunks_of(request), kind.parameters.get("boundary", ""))
+            for part in parts:
+                body.take(part, Rest(parts, part))
+        else:
+            body.metadata(Whole(chunks_of(request)))
+        used = {element["BulkDataURI"] for dataset in body.datasets for element in references(dataset)}
+        for dataset in body.datasets:
+            _take(assembly, reception, origin, study_uid, dataset, outcome)
+        for _ in assembly.unused(used):
+            outcome.fail(CANNOT_UNDERSTAND, "a part of bulk data that nothing points to")
+
+
+class _Held:
+    """The bytes of metadata that a request holds in memory, until its end."""
+
+    _lock = threading.Lock()
+    _together = 0
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def add(self, size: int) -> None:
+        """Raises BadBody where that is too much."""
+        if self._size + size > METADATA_BYTES_MAX:
+            raise BadBody(413, f"more than {METADATA_BYTES_MAX} bytes of metadata")
+        with _Held._lock:
+            if _Held._together + size > METADATA_BYTES_MAX_TOGETHER:
+                raise BadBody(503, "others are storing much metadata; try again", {"Retry-After": "5"})
+            _Held._together += size
+        self._size += size
+
+    def __enter__(self) -> _Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _Held._lock:
+            _Held._together -= self._size
+
+
+@dataclass(slots=True)
+class _Body:
+    """What has arrived of a body."""
+
+    url: str
+    metadata_type: str
+    assembly: Assembly
+    outcome: Outcome
+    held: _Held
+    datasets: list[Json] = field(default_factory=list)
+
+    def take(self, part: Part, rest: Rest) -> None:
+        if part.headers.get("content-transfer-encoding", "").lower() not in _PLAIN:
+            raise BadBody(415, "parts have no Content-Transfer-Encoding in HTTP")
+        kind = content_type(part.headers.get("content-type", ""))
+        if kind.media_type == self.metadata_type:
+            self.metadata(rest)
+        else:
+            location = part.headers.get("content-location", "")
+            if not 0 < len(location) <= LOCATION_CHARACTERS_MAX:
+                raise BadBody(
+                    400, f"a part has no Content-Location of 1 to {LOCATION_CHARACTERS_MAX} characters"
+                )
+            self.assembly.keep(self._absolute(location), kind.media_type, kind.transfer_syntax, rest)
+
+    def metadata(self, rest: Rest | Whole) -> None:
+        """A document of metadata: JSON has all instances in one, XML one in each (PS3.18 10.5.1.4)."""
+        document = bytearray()
+        while chunk := rest.read(CHUNK_BYTES):
+            self.held.add(len(chunk))
+            document += chunk
+        for dataset in self._read(bytes(document)):
+            for element in references(dataset):
+                element["BulkDataURI"] = self._absolute(element["BulkDataURI"])
+            self.datasets.append(dataset)
+
+    def _read(self, document: bytes) -> list[Json]:
+        if self.metadata_type == JSON:
+            try:
+                return from_json(document)
+            except EncodedError as error:
+                raise BadBody(400, str(error)) from None
+        from pacs.nativexml import from_xml
+
+        try:
+            return [from_xml(document)]
+        except (EncodedError, BadAttributes) as error:
+            self.outcome.refuse(error)
+            return []
+
+    def _absolute(self, uri: str) -> str:
+        """Both may be relative, and each in its own way."""
+        try:
+            return urljoin(self.url, uri)
+        except ValueError:
+            return uri
+
+
+def _take(
+    assembly: Assembly, reception: Reception, origin: Origin, study_uid: str, dataset: Json, outcome: Outcome
+) -> None:
+    """Store one, or note why not."""
+    identity = None
+    try:
+        dataset = well_formed(dataset)
+        identity = Identity(clean_uid(text(dataset, "00080016")), clean_uid(text(dataset, "00080018")), "", 0)
+        of_study, of_series = (clean_uid(text(dataset, tag)) for tag in ("0020000D", "0020000E"))
+        if study_uid and of_study != study_uid:
+            outcome.fail(OTHER_STUDY, "it is of another study than the URL says", identity)
+            return
+        assembly.take(reception, origin, identity, dataset)
+    except REFUSALS as error:
+        outcome.refuse(error, identity)
+    else:
+        outcome.keep(identity, of_study, of_series)

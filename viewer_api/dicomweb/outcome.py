@@ -1,0 +1,85 @@
+"""What came of a store request (PS3.18 10.5.3): which instances are stored, which are not, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastapi.responses import Response
+
+from pacs.encoded import EncodedError
+from pacs.errors import BadAttributes, InvalidUID, OutOfResources, TooLarge, UnsupportedSyntax
+from pacs.logs import get
+from pacs.pixels.description import PixelError
+from pacs.values import Json
+from storage.importing import Identity
+from viewer_api.dicomweb.bodies import BadBody
+from viewer_api.dicomweb.datasets import single
+
+log = get("stow")
+# Failure Reason (PS3.18 table I.2-2).
+OUT_OF_RESOURCES, OTHER_STUDY, CANNOT_UNDERSTAND, OTHER_SYNTAX = 0xA700, 0xA900, 0xC000, 0xC122
+COMMENT_CHARACTERS_MAX = 64  # Error Comment is an LO (PS3.7 table E.2-1)
+REFUSALS = (EncodedError, InvalidUID, BadAttributes, PixelError, OutOfResources, TooLarge, UnsupportedSyntax)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a request."""
+
+    root: str
+    stored: list[Json] = field(default_factory=list)
+    failed: list[Json] = field(default_factory=list)
+    unknown: list[Json] = field(default_factory=list)  # failures of what has no UID
+    full: bool = False
+
+    def fail(self, reason: int, why: str, identity: Identity | None = None) -> None:
+        """Note that one is not stored; `why` holds no patient data."""
+        item: Json = {
+            "00000902": {"vr": "LO", "Value": [why[:COMMENT_CHARACTERS_MAX]]},
+            "00081197": {"vr": "US", "Value": [reason]},
+        }
+        self.full = self.full or reason == OUT_OF_RESOURCES
+        if identity is not None:
+            self.failed.append(_reference(identity) | item)
+        else:
+            self.unknown.append(item)
+        log.warning("store_refused", status=f"{reason:04X}", reason=why)
+
+    def refuse(self, error: Exception, identity: Identity | None = None) -> None:
+        """The same, of one of REFUSALS."""
+        reason = CANNOT_UNDERSTAND
+        if isinstance(error, OutOfResources | TooLarge):
+            reason = OUT_OF_RESOURCES
+        elif isinstance(error, UnsupportedSyntax):
+            reason = OTHER_SYNTAX
+        self.fail(reason, str(error), identity)
+
+    def keep(self, identity: Identity, study_uid: str, series_uid: str) -> None:
+        """Note that one is stored."""
+        item = _reference(identity)
+        if study_uid and series_uid:
+            url = f"{self.root}/studies/{study_uid}/series/{series_uid}/instances/{identity.sop_instance}"
+            item["00081190"] = {"vr": "UR", "Value": [url]}
+        self.stored.append(item)
+
+    def answer(self, study_uid: str, *, xml: bool) -> Response:
+        """The response, with the statuses of table 10.5.3-1; `study_uid`: of the request's URL."""
+        if not self.stored and not self.failed and not self.unknown:
+            raise BadBody(400, "there is nothing in the body")
+        answer: Json = {}
+        if study_uid and self.stored:
+            answer["00081190"] = {"vr": "UR", "Value": [f"{self.root}/studies/{study_uid}"]}
+        sequences = (("00081198", self.failed), ("00081199", self.stored), ("0008119A", self.unknown))
+        answer |= {tag: {"vr": "SQ", "Value": items} for tag, items in sequences if items}
+        failures = bool(self.failed or self.unknown)
+        status = 202 if failures else 200
+        if not self.stored:
+            status = 507 if self.full else 409
+        return single(answer, xml=xml, status=status)
+
+
+def _reference(identity: Identity) -> Json:
+    return {
+        "00081150": {"vr": "UI", "Value": [identity.sop_class]},
+        "00081155": {"vr": "UI", "Value": [identity.sop_instance]},
+    }
