@@ -90,6 +90,8 @@ def _quoted(value: str) -> str:
 def from_xml(document: bytes) -> Json:
     """One data set as DICOM JSON; all values are text. The document is in UTF-8 and has no document type, and so no
     entities. Raises EncodedError for what is no such document, BadAttributes where an attribute is wrong."""
+    if b"\0" in document or not _is_utf_8(document):  # expat believes a byte order mark more than us
+        raise EncodedError("the metadata are no XML in UTF-8")
     if b"<!DOCTYPE" in document:
         raise EncodedError("the metadata have a document type, which might define entities")
     if document.count(b"<") > NODES_MAX or document.count(b"=") > NODES_MAX:
@@ -101,6 +103,14 @@ def from_xml(document: bytes) -> Json:
     if _kind(root) != "NativeDicomModel":
         raise EncodedError("the metadata are no Native DICOM Model")
     return _data_set(root, 0)
+
+
+def _is_utf_8(document: bytes) -> bool:
+    try:
+        document.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _kind(node: ET.Element) -> str:

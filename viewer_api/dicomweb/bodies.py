@@ -20,7 +20,7 @@ GZIP_RATIO_MAX = 200  # more is a bomb, not a picture
 PREAMBLE_BYTES_MAX = 64 * 1024
 BOUNDARY_CHARACTERS_MAX = 200  # RFC 2046 5.1.1 allows 70; Orthanc sends 73
 HEADER_BYTES_MAX, HEADERS_MAX = 8 * 1024, 32
-PARTS_MAX = 65_536  # of a body: what is answered of each stays in memory
+PARTS_MAX = 32_768  # of a body: what is answered of each stays in memory
 
 
 def chunks_of(request: Request) -> Iterator[bytes]:
@@ -105,7 +105,8 @@ class Parts:
         self._count = 0
         self._name = self._value = b""
         self._over = False
-        events = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end", "end")
+        events = ("part_begin", "part_data", "part_end", "header_field", "header_value", "header_end",
+                  "headers_finished", "end")  # fmt: skip
         callbacks: Any = {f"on_{event}": getattr(self, f"_{event}") for event in events}
         self._parser = MultipartParser(
             boundary.encode(), callbacks, max_header_count=HEADERS_MAX, max_header_size=HEADER_BYTES_MAX
@@ -156,6 +157,9 @@ class Parts:
 
     def _part_begin(self) -> None:
         self._now = Part()
+
+    def _headers_finished(self) -> None:
+        assert self._now is not None, "after part_begin"
         self._coming.append(self._now)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:

@@ -1,0 +1,441 @@
+"""STOW-RS of metadata and bulk data (PS3.18 10.5.1.4): what is stored comes back as it was given, metadata by metadata
+and pixels bit for bit, in DCMTK's eyes too; and what cannot be put together is told, and costs no other."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom import dcmread
+from pydicom.encaps import generate_frames
+from pydicom.uid import generate_uid
+
+from pacs.encoded import read_head
+from pacs.transcode import transcoded
+from tests.support.apart import (
+    COMMENT,
+    FAILED,
+    JSON,
+    OCTETS,
+    OTHERS,
+    REASON,
+    STORED,
+    XML,
+    Apart,
+    Part,
+    apart,
+    body,
+    bulk,
+    metadata,
+    post,
+)
+from tests.support.files import package_file
+from tests.support.server import Server
+from tests.support.studies import ultrasound_study
+from tests.support.watch import memory_watched, settled, sop_uids, whole
+
+MIB = 1024 * 1024
+ROOT = "1.2.840.10008.1.2.4."
+RLE, EXPLICIT = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _whole_at_the_end(server: Server) -> Iterator[None]:
+    yield
+    whole(server)
+
+
+def told(answer: httpx.Response, tag: str) -> list[tuple[str, int, str]]:
+    """SOP Instance UID, Failure Reason and Error Comment of each item."""
+    items = answer.json().get(tag, {}).get("Value", [])
+    wanted = (("00081155", ""), (REASON, 0), (COMMENT, ""))
+    return [tuple(i[t]["Value"][0] if t in i else other for t, other in wanted) for i in items]  # type: ignore[misc]
+
+
+def names(answer: httpx.Response, tag: str) -> list[str]:
+    return [name for name, _, _ in told(answer, tag)]
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return str(answer.json().get("detail") or answer.json()["title"])
+
+
+def stored(server: Server, *several: Apart) -> None:
+    settled(server)
+    for one in several:
+        assert one.instance in sop_uids(server, one.study)
+
+
+def not_stored(server: Server, *several: Apart) -> None:
+    settled(server)
+    for one in several:
+        assert one.instance not in sop_uids(server, one.study)
+
+
+def file_of(server: Server, one: Apart) -> bytes:
+    accept = {"Accept": "application/dicom; transfer-syntax=*"}
+    return server.client.get(one.path, headers=accept).raise_for_status().content
+
+
+def comes_back(server: Server, one: Apart, syntax: str = EXPLICIT) -> None:
+    """The metadata, and the pixels bit for bit; DCMTK finds nothing amiss."""
+    settled(server)
+    (back,) = server.get(one.path + "/metadata")
+    given = {tag: element for tag, element in one.attributes.items() if tag[:4] != "7FE0"}
+    assert back.pop("7FE00010", {}).get("vr") in ((None, "OB", "OW") if syntax == EXPLICIT else ("OB",))
+    assert plain(back) == plain(given)
+    file = file_of(server, one)
+    read = dcmread(io.BytesIO(file))
+    assert read.file_meta.TransferSyntaxUID == syntax
+    assert read.SpecificCharacterSet == "ISO_IR 192"
+    if syntax == EXPLICIT:
+        assert read.get("PixelData", b"") == b"".join(one.frames)
+    else:
+        frames = generate_frames(read.PixelData, number_of_frames=len(one.frames))
+        assert list(frames) == [frame + b"\0" * (len(frame) % 2) for frame in one.frames]
+        if len(one.frames) > 1:
+            assert read.PixelData[:4] == b"\xfe\xff\x00\xe0"
+            assert int.from_bytes(read.PixelData[4:8], "little") == 4 * len(one.frames), (
+                "a Basic Offset Table"
+            )
+    if syntax != f"{ROOT}201":  # which Debian's DCMTK does not know
+        dumped = subprocess.run(["dcmdump", "+fo", "-"], input=file, capture_output=True, check=True)
+        assert not dumped.stderr, dumped.stderr
+
+
+def plain(attributes: Any) -> Any:
+    """As values are compared: empty ones at the end and large binary ones aside, numbers as numbers."""
+    found = {}
+    for tag, element in attributes.items():
+        values = element.get("Value") or []
+        if element["vr"] == "SQ":
+            values = [plain(item or {}) for item in values]
+        elif element["vr"] == "PN":
+            values = [{k: v for k, v in name.items() if v} if name else None for name in values]
+        elif element["vr"] in ("DS", "IS", "FD", "FL"):
+            values = [None if v in (None, "") else pytest.approx(float(v), rel=1e-6) for v in values]
+        elif element["vr"] not in ("US", "UL", "SS", "SL", "AT"):
+            values = [None if v is None else str(v).strip() or None for v in values]
+        found[tag] = (element["vr"], [] if set(map(str, values)) <= {"None", "{}"} else values)
+    return found
+
+
+@pytest.mark.parametrize("kind", [JSON, XML])
+@pytest.mark.parametrize("source", ["CT_small.dcm", "MR_small_implicit.dcm", "examples_palette.dcm"])
+def test_native_pixels(server: Server, source: str, kind: str) -> None:
+    one = apart(source, PatientName="Wang^Fang=王^芳=ワン^ファン", PatientComments="第一行\r\n<b>&amp;\\")
+    answer = post(server, body(metadata(one.attributes, xml=kind == XML) + one.parts()), kind)
+    assert answer.status_code == 200, answer.text
+    assert names(answer, STORED) == [one.instance]
+    comes_back(server, one)
+
+
+COMPRESSED = [
+    ("SC_rgb_jpeg_dcmtk.dcm", "image/jpeg", f"{ROOT}50"),
+    ("JPEG-LL.dcm", "image/jpeg", f"{ROOT}70"),
+    ("JPGExtended.dcm", "image/jpeg", f"{ROOT}51"),
+    ("MR_small_RLE.dcm", "image/dicom-rle", RLE),
+    ("MR_small_jpeg_ls_lossless.dcm", "image/jls", f"{ROOT}80"),
+    ("MR_small_jp2klossless.dcm", "image/jp2", f"{ROOT}90"),
+    ("JPEG2000.dcm", "image/jp2", f"{ROOT}91"),
+    ("CT_small.dcm", "image/jphc", f"{ROOT}201"),  # which is transcoded before
+    ("SC_rgb_rle_2frame.dcm", "image/dicom-rle", RLE),
+    ("emri_small_jpeg_ls_lossless.dcm", "image/jls", f"{ROOT}80"),
+    ("examples_ybr_color.dcm", "image/jpeg", f"{ROOT}50"),
+]
+
+
+@pytest.mark.parametrize("declared", [False, True])
+@pytest.mark.parametrize(("source", "media_type", "syntax"), COMPRESSED)
+def test_compressed_pixels(
+    server: Server, tmp_path: Path, source: str, media_type: str, syntax: str, declared: bool
+) -> None:
+    """Each frame a part; the transfer syntax is declared, or what the frames say (PS3.18 table 8.7.3-5)."""
+    one = apart(in_syntax(source, syntax, tmp_path))
+    kind = f"{media_type}; transfer-syntax={syntax}" if declared else media_type
+    answer = post(server, body(metadata(one.attributes) + one.parts(kind)))
+    assert answer.status_code == 200, answer.text
+    comes_back(server, one, syntax)
+
+
+def in_syntax(source: str, syntax: str, folder: Path) -> Path:
+    """A packaged file, or what it is in another lossless transfer syntax."""
+    part10 = package_file(source).read_bytes()
+    if read_head(part10).transfer_syntax != syntax:
+        (folder / source).write_bytes(transcoded(part10, syntax))
+        return folder / source
+    return package_file(source)
+
+
+def test_frames_by_their_numbers(server: Server) -> None:
+    """In any order, as Retrieve names them; and native ones, each in a part."""
+    one, native = apart("examples_ybr_color.dcm"), apart("SC_rgb_2frame.dcm")
+    uri = one.attributes["7FE00010"]["BulkDataURI"]
+    numbered = [bulk(f"{uri}/frames/{n}", frame, "image/jpeg") for n, frame in enumerate(one.frames, 1)]
+    half = len(native.frames[0]) // 2
+    native_uri = native.attributes["7FE00010"]["BulkDataURI"]
+    halves = [bulk(native_uri, native.frames[0][:half]), bulk(native_uri, native.frames[0][half:])]
+    several = metadata(one.attributes, native.attributes) + numbered[::-1] + halves
+    assert post(server, body(several)).status_code == 200
+    comes_back(server, one, f"{ROOT}50")
+    comes_back(server, native)
+
+
+@pytest.mark.parametrize("source", ["SC_rgb_jpeg_dcmtk.dcm", "MR_small_jp2klossless.dcm", "JPEG2000.dcm"])
+def test_what_the_frames_say_may_be_left_out(server: Server, source: str) -> None:
+    """The Image Pixel Description Macro (PS3.18 10.5.1.4)."""
+    one = apart(source)
+    shape = (
+        "00280002",
+        "00280004",
+        "00280006",
+        "00280010",
+        "00280011",
+        "00280100",
+        "00280101",
+        "00280102",
+        "00280103",
+    )
+    some = {tag: element for tag, element in one.attributes.items() if tag not in shape}
+    kind = {s: m for s, m, _ in COMPRESSED}[source]
+    assert post(server, body(metadata(some) + one.parts(kind))).status_code == 200
+    settled(server)
+    (back,) = server.get(one.path + "/metadata")
+    for tag in set(shape) - {"00280004"}:
+        if tag in one.attributes:
+            assert back[tag]["Value"] == one.attributes[tag]["Value"], tag
+    accept = {"Accept": "image/png"}
+    assert server.client.get(one.path + "/rendered", headers=accept).status_code == 200
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("xml", [False, True])
+def test_all_inline(server: Server, xml: bool, alone: bool) -> None:
+    """Without bulk data; also as a body without parts."""
+    one = apart("CT_small.dcm")
+    inline = {"vr": "OW", "InlineBinary": base64.b64encode(one.frames[0]).decode()}
+    kind, ((_, document),) = XML if xml else JSON, metadata(one.attributes | {"7FE00010": inline}, xml=xml)
+    content = document if alone else body([({"Content-Type": kind}, document)])
+    headers = {"Content_Type": kind} if alone else {}
+    answer = post(server, content, kind, f"/{one.study}", **headers)
+    assert answer.status_code == 200, answer.text
+    comes_back(server, one)
+
+
+def test_what_dcmtk_writes(server: Server, tmp_path: Path) -> None:
+    """dcm2xml's Native DICOM Model, with its pixels beside it; and its dcm2json, which has them inline."""
+    one = apart("CT_small.dcm", PatientName="Wang^Fang=王^芳")
+    path = tmp_path / "one.dcm"
+    one.dataset.save_as(path)
+    xml = subprocess.run(["dcm2xml", "-nat", str(path)], capture_output=True, check=True).stdout
+    beside = re.findall('tag="([0-9A-F]{8})"[^>]*>\\s*<BulkData uuid="([^"]+)"', xml.decode())
+    parts = [({"Content-Type": XML}, xml), *(bulk(uuid, value(one, tag)) for tag, uuid in beside)]
+    answer = post(server, body(parts), XML)
+    assert answer.status_code == 200, answer.text
+    comes_back(server, one)
+    text = subprocess.run(["dcm2json", str(path)], capture_output=True, check=True).stdout
+    other, new = generate_uid(), text.replace(one.instance.encode(), b"%s")
+    answer = post(server, body([({"Content-Type": JSON}, new.replace(b"%s", other.encode()))]))
+    assert answer.status_code == 200, answer.text
+    settled(server)
+    assert set(sop_uids(server, one.study)) == {one.instance, other}
+
+
+def value(one: Apart, tag: str) -> bytes:
+    """Of an attribute; DCMTK leaves the block out of private tags."""
+    return bytes(one.dataset[tag if tag in one.dataset else f"{tag[:4]}10{tag[6:]}"].value)
+
+
+def test_what_we_tell_can_be_stored_again(server: Server, tmp_path: Path) -> None:
+    """Metadata and bulk data as Retrieve gives them, under new UIDs."""
+    (loop,) = ultrasound_study(tmp_path / "us").files
+    one = apart(loop)
+    assert post(server, body(metadata(one.attributes) + one.parts("image/jpeg"))).status_code == 200
+    settled(server)
+    (again,) = server.get(one.path + "/metadata")
+    new = Apart(one.dataset, again, one.frames)
+    again["00080018"]["Value"] = [generate_uid()]
+    answer = post(server, body(metadata(again) + new.parts("image/jpeg")))
+    assert answer.status_code == 200, answer.text
+    one.dataset.SOPInstanceUID = again["00080018"]["Value"][0]
+    comes_back(server, new, f"{ROOT}50")
+
+
+def test_no_one_costs_another(server: Server) -> None:
+    """Each is told with its reason (PS3.18 table I.2-2), and the good ones are stored."""
+    good, last = apart("CT_small.dcm"), apart("MR_small.dcm")
+    bad: list[tuple[Apart, dict[str, Any], list[Part], int]] = []
+
+    def wrong(reason: int, parts: Any = None, source: str = "CT_small.dcm", changed: Any = None) -> None:
+        one = apart(source)
+        attributes = {k: v for k, v in (one.attributes | (changed or {})).items() if v is not None}
+        bad.append((one, attributes, one.parts() if parts is None else parts(one), reason))
+
+    wrong(0xC000, lambda one: [])  # missing
+    wrong(0xC000, lambda one: one.parts() * 2)  # doubled
+    wrong(0xC000, lambda one: [bulk(*location(one), one.frames[0][:-2])])  # cut
+    wrong(0xC000, lambda one: [bulk(*location(one), b"no JPEG", "image/jpeg")])
+    wrong(0xC000, lambda one: one.parts("image/jpeg"), "MR_small_jp2klossless.dcm")
+    wrong(0xC000, lambda one: one.parts("image/jpeg")[:-1], "examples_ybr_color.dcm")  # a frame is missing
+    wrong(0xC000, lambda one: one.parts("image/jls"), "MR_small_jpeg_ls_lossless.dcm",
+          changed={"00280010": {"vr": "US", "Value": [1]}})  # fmt: skip
+    wrong(0xC122, lambda one: one.parts(f"image/jpeg; transfer-syntax={ROOT}90"))
+    wrong(0xC122, lambda one: one.parts(f"{OCTETS}; transfer-syntax=1.2.840.10008.1.2.2"))
+    wrong(0xC122, lambda one: one.parts("image/jpeg; transfer-syntax=1.2.3.4"))
+    wrong(0xC000, changed={"00280010": None})
+    wrong(0xC000, changed={"00100010": {"vr": "XX"}})
+    wrong(0xC000, changed={"00101010": {"vr": "US", "Value": [70000]}})
+    wrong(0xC000, changed={"0020000E": {"vr": "UI"}})
+    wrong(0xC000, changed={"0020000D": {"vr": "UI", "Value": ["../../etc"]}})
+    wrong(0xC000, changed={"00420011": {"vr": "OB", "BulkDataURI": "file:///etc/passwd"}})
+    wrong(0xC000, changed={"00420011": {"vr": "OB", "BulkDataURI": f"{server.url}/healthz"}})
+    wrong(0xC000, changed={"00420011": {"vr": "OB", "BulkDataURI": "http://[::1"}})
+    several = metadata(good.attributes, *(attributes for _, attributes, _, _ in bad), last.attributes)
+    several += good.parts() + [part for _, _, parts, _ in bad for part in parts] + last.parts()
+    answer = post(server, body(several))
+    assert answer.status_code == 202, answer.text
+    assert names(answer, STORED) == [good.instance, last.instance]
+    assert [(name, reason) for name, reason, _ in told(answer, FAILED)] == [
+        (one.instance, reason) for one, _, _, reason in bad
+    ]
+    assert all(comment for _, _, comment in told(answer, FAILED))
+    stored(server, good, last)
+    not_stored(server, *(one for one, _, _, _ in bad))
+
+
+def location(one: Apart) -> tuple[str]:
+    return (one.attributes["7FE00010"]["BulkDataURI"],)
+
+
+@pytest.mark.parametrize("without", ["00080016", "00080018"])
+def test_what_has_no_name_is_told_apart(server: Server, without: str) -> None:
+    one = apart("CT_small.dcm")
+    del one.attributes[without]
+    answer = post(server, body(metadata(one.attributes) + one.parts()))
+    assert answer.status_code == 409
+    assert told(answer, OTHERS)[0][1] == 0xC000
+    not_stored(server, one)
+
+
+def test_a_part_that_nobody_needs_is_told(server: Server) -> None:
+    one = apart("CT_small.dcm")
+    answer = post(server, body(metadata(one.attributes) + one.parts() + [bulk("another", b"x")]))
+    assert answer.status_code == 202
+    assert names(answer, STORED) == [one.instance]
+    assert [reason for _, reason, _ in told(answer, OTHERS)] == [0xC000]
+    stored(server, one)
+
+
+def test_of_another_study_than_the_url_says(server: Server) -> None:
+    one = apart("CT_small.dcm")
+    answer = post(server, body(metadata(one.attributes) + one.parts()), path=f"/{generate_uid()}")
+    assert answer.status_code == 409
+    assert told(answer, FAILED)[0][:2] == (one.instance, 0xA900)
+    not_stored(server, one)
+
+
+def test_one_bad_document_of_xml_does_not_lose_the_others(server: Server) -> None:
+    good = apart("CT_small.dcm")
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><NativeDicomModel>&a;</NativeDicomModel>'
+    parts = [({"Content-Type": XML}, bomb), *metadata(good.attributes, xml=True), *good.parts()]
+    answer = post(server, body(parts), XML)
+    assert answer.status_code == 202
+    assert "document type" in told(answer, OTHERS)[0][2]
+    stored(server, good)
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        (b"", 400), (b"[", 400), (b"[5]", 400), (b"\xff", 400), (b"[" * 1_000_000, 400), (b'{"a":' * 500_000, 400),
+        (b"[" + b"{}," * 1_100_000 + b"{}]", 400), (b'["' + b"x" * 33 * MIB + b'"]', 413), (b"[]", 400), (b"[{}]", 409),
+        (b'[{"0020000D": 5, "00080018": []}]', 409), (b'[{"00080018": {"vr": "UI", "Value": {"a": 1}}}]', 409),
+    ],
+)  # fmt: skip
+def test_metadata_that_cannot_be(server: Server, document: bytes, status: int) -> None:
+    answer = post(server, body([({"Content-Type": JSON}, document)]))
+    assert answer.status_code == status, answer.text[:300]
+    if status != 409:
+        problem(answer, status)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": OCTETS}, 400), ({"Content-Type": OCTETS, "Content-Location": "x" * 2049}, 400),
+        ({"Content-Type": OCTETS, "Content-Location": "x", "Content-Transfer-Encoding": "base64"}, 415),
+        ({"Content-Type": OCTETS, "Content-Location": "x", **{f"X-{n}": "y" for n in range(40)}}, 400),
+        ({"Content-Type": OCTETS, "X-Large": "y" * 9000}, 400),
+    ],
+)  # fmt: skip
+def test_headers_of_parts_that_cannot_be(server: Server, headers: dict[str, str], status: int) -> None:
+    one = apart("CT_small.dcm")
+    assert problem(post(server, body([*metadata(one.attributes), *one.parts(), (headers, b"z")])), status)
+    not_stored(server, one)
+
+
+def test_a_body_that_ends_too_soon_stores_nothing(server: Server) -> None:
+    """It is not known what belongs to what before its end."""
+    several = [apart("CT_small.dcm"), apart("MR_small.dcm")]
+    content = body(
+        metadata(*(one.attributes for one in several)) + [p for one in several for p in one.parts()]
+    )
+    for length in (10, 700, len(content) // 2, len(content) - 20):
+        assert "ends" in problem(post(server, content[:length]), 400)
+    not_stored(server, *several)
+
+
+def test_gzip(server: Server) -> None:
+    one = apart("CT_small.dcm")
+    content = gzip.compress(body(metadata(one.attributes) + one.parts()))
+    assert post(server, content, Content_Encoding="gzip").status_code == 200
+    stored(server, one)
+
+
+def test_memory_stays_flat_whatever_comes(server: Server) -> None:
+    """Pixels of 256 MiB wait in a file until all is there, and are indexed as all others."""
+    one = apart("CT_small.dcm", Rows=16384, Columns=16384, BitsAllocated=8, BitsStored=8, HighBit=7)
+    (uri,) = location(one)
+    head = body([*metadata(one.attributes), bulk(uri, b"")])[: -len(b"\r\n--frontier--\r\n")]
+    piece = bytes(range(256)) * 4096
+
+    def pieces() -> Iterator[bytes]:
+        yield head
+        yield from (piece for _ in range(256))
+        yield b"\r\n--frontier--\r\n"
+
+    with memory_watched(server) as risen:
+        answer = post(server, pieces())
+        assert answer.status_code == 200, answer.text
+        assert risen()["viewer_api"] < 64 * MIB, risen()
+    stored(server, one)
+    ranged = server.client.get(one.path + "/bulkdata/7FE00010", headers={"Accept": OCTETS})
+    assert len(ranged.content) == 256 * MIB
+    assert ranged.content[-MIB:] == piece
+
+
+def test_failures_can_be_read_by_others(server: Server) -> None:
+    """pydicom reads the answer, with its comment, in JSON; XML says the same."""
+    one = apart("CT_small.dcm")
+    for accept in (JSON, XML):
+        answer = post(server, body(metadata(one.attributes)), Accept=accept)
+        assert answer.status_code == 409
+        if accept == JSON:
+            from pydicom.dataset import Dataset
+
+            read = Dataset.from_json(json.dumps(answer.json()))
+            assert read.FailedSOPSequence[0].FailureReason == 0xC000
+        else:
+            assert b'keyword="FailureReason"' in answer.content
+    not_stored(server, one)
