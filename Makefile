@@ -4,7 +4,7 @@ PY := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE # our own sources too are compiled once, not at every start
 NODE_PATH_DIR = $(shell deploy/node-path.sh)
 
-.PHONY: run demo test check bench faults soak web lock tools clean
+.PHONY: run demo test check bench faults soak web ohif lock tools clean
 
 run: .venv/.ready-run web          ## start the all-in-one server
 	@.venv/bin/tongying up
@@ -12,7 +12,7 @@ run: .venv/.ready-run web          ## start the all-in-one server
 demo: .venv/.ready-dev web         ## the same, and two demo hospitals send studies
 	@TONGYING_DATA="$${TONGYING_DATA:-demo-data}" .venv/bin/tongying up --demo
 
-test: .venv/.ready-dev web tools   ## every test
+test: .venv/.ready-dev web ohif tools ## every test
 	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=25 --durations-min=10 tests
 
 check: .venv/.ready-dev            ## lint, types, layers, migrations, licences
@@ -37,6 +37,11 @@ web_viewer/dist/index.html: $(shell find web_viewer/src web_viewer/index.html we
 	@cd web_viewer && PATH="$(NODE_PATH_DIR):$$PATH" && npm ci --no-audit --no-fund && npm run build
 	@touch $@
 
+ohif: web_viewer/ohif/dist/index.html ## OHIF as a second viewer at /ohif/; 50 MB from the registry, once
+
+web_viewer/ohif/dist/index.html: $(wildcard web_viewer/ohif/*.*) | .venv/.ready-run
+	@PATH="$(NODE_PATH_DIR):$$PATH" && node web_viewer/ohif/build.mjs
+
 tools: tests/node/node_modules     ## what the tests need beyond Python: DCMTK, Chromium, Valkey/Redis, Orthanc
 	@deploy/test-tools.sh
 
@@ -55,4 +60,4 @@ lock: .venv/.ready-dev             ## compile the pinned requirements anew
 	@deploy/setup.sh dev
 
 clean:
-	rm -rf .venv web_viewer/dist web_viewer/node_modules tests/node/node_modules build
+	rm -rf .venv web_viewer/dist web_viewer/ohif/dist web_viewer/node_modules tests/node/node_modules build

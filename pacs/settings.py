@@ -66,6 +66,7 @@ class Settings:
     worker_processes: int = 2
     worker_nice: int = 10  # 0 to 19: how far workers give way to those who receive and answer
     web_dist: Path = Path(__file__).resolve().parents[1] / "web_viewer" / "dist"
+    ohif_dist: Path = Path(__file__).resolve().parents[1] / "web_viewer" / "ohif" / "dist"  # where it is made
 
     segment_bytes_max: int = 64 * MIB
     segment_idle_ms_max: int = 250  # quiet this long: sealed, so that a study is searchable within 2 s

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacs import VERSION
-from pacs.errors import NotFound
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
-from viewer_api import auth, cross_origin, devices, exchange, portal, problems, worklist
+from viewer_api import auth, cross_origin, devices, exchange, pages, portal, problems, worklist
 from viewer_api.dicomweb import capabilities, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
@@ -34,7 +31,6 @@ SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": CSP,
 }
-NOT_PAGES = ("api/", "dicom-web", "wado", "fhir", "cds-services")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -67,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app)
-    _add_pages(app, settings.web_dist.absolute())
+    pages.install(app, settings)
     return app
 
 
@@ -116,38 +112,3 @@ def _add_health(app: FastAPI) -> None:
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_pages(app: FastAPI, dist: Path) -> None:
-    """The built web app: files under hashed names for ever, and index.html for every path of its router."""
-
-    @app.get("/{path:path}", include_in_schema=False)
-    def page(request: Request, path: str) -> Response:
-        if path.startswith(NOT_PAGES):
-            raise NotFound("there is no such resource")
-        file = _within(dist, path)
-        if file is not None:
-            forever = "public, max-age=31536000, immutable" if "/assets/" in f"/{path}" else "no-cache"
-            return _file(request, file, forever)
-        if not (dist / "index.html").is_file():
-            return PlainTextResponse("The web page is not built yet: run `make web`.\n", 503)
-        return FileResponse(dist / "index.html", headers={"Cache-Control": "no-cache"})
-
-
-def _file(request: Request, file: Path, cache: str) -> Response:
-    """A file; as the build compressed it, if it did: to do that for each request costs the first picture its second."""
-    headers = {"Cache-Control": cache, "Vary": "Accept-Encoding"}
-    zipped = file.with_name(file.name + ".gz")
-    if "gzip" in request.headers.get("accept-encoding", "") and zipped.is_file():
-        kind = mimetypes.guess_type(file.name)[0]
-        return FileResponse(zipped, headers={**headers, "Content-Encoding": "gzip"}, media_type=kind)
-    return FileResponse(file, headers=headers)
-
-
-def _within(dist: Path, path: str) -> Path | None:
-    """The file of a path, if it is one and lies in the folder; raises NotFound for what can be no path."""
-    try:
-        file = (dist / path).resolve()
-        return file if path and file.is_relative_to(dist) and file.is_file() else None
-    except (ValueError, OSError):  # a NUL, or longer than names may be
-        raise NotFound("there is no such resource") from None

@@ -20,6 +20,7 @@ from storage.performed import summarise
 from storage.retrieve import Located, find_series, series_instances
 from storage.search import Found, search
 from viewer_api.auth import TheArchive, Who
+from viewer_api.pages import has_ohif
 
 router = APIRouter(prefix="/api", tags=["portal"])
 PAGE_MAX = 200
@@ -31,6 +32,12 @@ def me(who: Who, archive: TheArchive) -> dict[str, Any]:
     user = accounts.find_user(archive, who.name)
     display = user.display_name if user else who.name
     return {"user": who.name, "display_name": display, "role": who.role.value, "facility": who.facility}
+
+
+@router.get("/viewers")
+def viewers(_who: Who, archive: TheArchive) -> dict[str, bool]:
+    """Which viewers are installed beside our own."""
+    return {"ohif": has_ohif(archive.settings)}
 
 
 @router.get("/studies")

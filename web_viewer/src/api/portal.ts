@@ -1,6 +1,6 @@
 import { getJson, request } from './http'
 import { startSession } from './session'
-import type { Manifest, Me, StudyFilter, StudyPage } from './types'
+import type { Manifest, Me, StudyFilter, StudyPage, Viewers } from './types'
 
 export async function signIn(username: string, password: string): Promise<void> {
   const body = new URLSearchParams({ grant_type: 'password', username, password })
@@ -10,6 +10,8 @@ export async function signIn(username: string, password: string): Promise<void> 
 }
 
 export const fetchMe = (signal?: AbortSignal): Promise<Me> => getJson('/api/me', signal)
+
+export const fetchViewers = (signal?: AbortSignal): Promise<Viewers> => getJson('/api/viewers', signal)
 
 export const PAGE_SIZE = 50
 

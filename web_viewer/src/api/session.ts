@@ -1,5 +1,6 @@
-/** The bearer token: kept for this tab only, so that closing it signs out. */
+/** The bearer token: kept for this tab only, so that closing it signs out. OHIF's configuration reads it there too. */
 const KEY = 'tongying.token'
+const RETURN = 'tongying.return'
 
 export interface Session {
   token: string | null
@@ -26,6 +27,13 @@ export function subscribeSession(listener: () => void): () => void {
 
 export const startSession = (token: string): void => set({ token, expired: false })
 export const endSession = (): void => set({ token: null, expired: false })
+
+/** Where OHIF, which has no sign-in of its own, sent somebody from; told once, so that they get back. */
+export function takeReturn(): string | null {
+  const path = sessionStorage.getItem(RETURN)
+  sessionStorage.removeItem(RETURN)
+  return path?.startsWith('/ohif/') ? path : null
+}
 
 /** The token is passed so that a late 401 for an old one does not end a new session. */
 export function expireSession(token: string | null): void {

@@ -61,6 +61,11 @@ export interface Me {
   role: string | null
 }
 
+/** Which viewers are installed beside this one. */
+export interface Viewers {
+  ohif: boolean
+}
+
 /** What the study list is narrowed by; empty strings and arrays mean no limit. */
 export interface StudyFilter {
   q: string

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { useCallback, useEffect, useMemo, useState } from 'react'
-import { fetchManifest, fetchMe, fetchStudies } from '../api/portal'
+import { fetchManifest, fetchMe, fetchStudies, fetchViewers } from '../api/portal'
 import type { Study, StudyFilter, StudyPage } from '../api/types'
 
 const POLL_MS = 3000
@@ -108,3 +108,6 @@ export const useManifest = (studyUid: string) =>
 
 export const useMe = () =>
   useQuery({ queryKey: ['me'], queryFn: ({ signal }) => fetchMe(signal), staleTime: Infinity })
+
+export const useViewers = () =>
+  useQuery({ queryKey: ['viewers'], queryFn: ({ signal }) => fetchViewers(signal), staleTime: Infinity })

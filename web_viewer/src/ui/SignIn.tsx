@@ -2,6 +2,7 @@ import { type FormEvent, type ReactElement, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../api/http'
 import { signIn } from '../api/portal'
+import { takeReturn } from '../api/session'
 import { describeError } from './describe'
 import { Icon, Logo } from './icons'
 import { LanguageSwitch } from './LanguageSwitch'
@@ -21,6 +22,8 @@ export function SignIn({ expired }: { expired: boolean }): ReactElement {
     setError(null)
     try {
       await signIn(String(form.get('username')), String(form.get('password')))
+      const back = takeReturn()
+      if (back) location.replace(back)
     } catch (failure) {
       setError(failure as Error)
       setBusy(false)

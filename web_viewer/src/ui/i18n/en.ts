@@ -136,6 +136,7 @@ export const en = {
     presetsHint: 'CT windows',
     clearHint: 'Remove all measurements',
     helpHint: 'Keys and mouse',
+    ohifHint: 'Open in OHIF',
   },
   presets: {
     softTissue: 'Soft tissue',

@@ -138,6 +138,7 @@ export const zh: Words = {
     presetsHint: 'CT 预设窗',
     clearHint: '删除全部测量',
     helpHint: '键盘与鼠标',
+    ohifHint: '在 OHIF 中打开',
   },
   presets: {
     softTissue: '软组织',

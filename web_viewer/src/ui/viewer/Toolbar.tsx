@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next'
 import { TOOLS, type ToolName } from '../../tools/toolGroup'
 import { Icon, type IconName } from '../icons'
 import { LanguageSwitch } from '../LanguageSwitch'
+import { OhifLink } from './OhifLink'
 import { PresetMenu } from './PresetMenu'
 import { LAYOUTS, type Layout, type Workspace } from './useWorkspace'
 
@@ -34,12 +35,13 @@ function Action({ name, shortcut, onClick, disabled = false }: ActionProps): Rea
 }
 
 interface Props {
+  studyUid: string
   space: Workspace
   isCt: boolean
   hasPicture: boolean
 }
 
-export function Toolbar({ space, isCt, hasPicture }: Props): ReactElement {
+export function Toolbar({ studyUid, space, isCt, hasPicture }: Props): ReactElement {
   const { t } = useTranslation()
   const { commands } = space
   return (
@@ -82,6 +84,7 @@ export function Toolbar({ space, isCt, hasPicture }: Props): ReactElement {
           ))}
         </fieldset>
         <span className="divider" />
+        <OhifLink studyUid={studyUid} />
         <Action name="help" shortcut="?" onClick={commands.help} />
       </div>
       <LanguageSwitch />
