@@ -17,7 +17,7 @@ from pacs.settings import Settings
 from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
-from viewer_api import auth, cross_origin, devices, exchange, pages, portal, problems, worklist
+from viewer_api import auth, cross_origin, devices, exchange, openapi, pages, portal, problems, worklist
 from viewer_api.dicomweb import capabilities, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(HeadAsGet)
     cross_origin.install(app, settings)  # the outermost: what is refused says too who may read it
     problems.install(app)
+    openapi.install(app)
     for router in (
         # What is asked most often first: a request looks through the routes in this order.
         wado.router, rendered.router, qido.router, stow.router, wado_uri.router,

@@ -12,7 +12,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 TAKEN = ("Authorization", "Content-Encoding", "If-None-Match", "If-Range", "Range")
 TOLD = (
     "Accept-Ranges", "Allow", "Content-Disposition", "Content-Location", "Content-Range", "ETag", "Link", "Location",
-    "Retry-After", "Warning", "WWW-Authenticate",
+    "Retry-After", "Warning", "WWW-Authenticate", "X-Total-Count",
 )  # fmt: skip
 REMEMBERED_SECONDS = 600  # what a preflight said
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from pacs import errors
 from pacs.logs import get
@@ -15,6 +16,8 @@ from pacs.pixels.description import PixelError
 from storage.database import Refused, Unavailable
 
 log = get("api")
+ANY_PAGE = "/{path:path}"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PROBLEM = "application/problem+json"
 TYPE_ROOT = "https://tongying.invalid/problems/"
 
@@ -74,9 +77,24 @@ def _handler(status: int, word: str, title: str, said: bool) -> Any:
     return handle
 
 
-async def _http(_request: Request, error: Any) -> JSONResponse:
+async def _http(request: Request, error: Any) -> JSONResponse:
     word = STATUS_WORDS.get(error.status_code, f"http-{error.status_code}")
-    return problem(error.status_code, word, str(error.detail), headers=error.headers)
+    headers = error.headers
+    if error.status_code == 405 and (allowed := _allowed(request)):
+        headers = {"Allow": ", ".join(allowed)}
+    return problem(error.status_code, word, str(error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """All methods of a path (RFC 9110 15.5.6): the router tells those of the first route alone. That every path may be
+    a page of the web app does not count."""
+    routes = [r for r in request.app.router.routes if getattr(r, "path", "") != ANY_PAGE]
+
+    def has(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(dict(scope))[0] is Match.FULL for route in routes)
+
+    return [m for m in METHODS if has("GET" if m == "HEAD" else m)]
 
 
 async def _invalid(_request: Request, error: Any) -> JSONResponse:

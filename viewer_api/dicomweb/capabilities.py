@@ -107,6 +107,7 @@ def _method(name: str, transaction: Transaction) -> Element:
     accept = {
         "name": "Accept", "style": "header", "default": accepts[0], "option": [{"value": a} for a in accepts],
     }  # fmt: skip
+    keys = [{"name": a.keyword, "style": "query", "type": "xs:string"} for a in transaction.keys]
     takes = [{"mediaType": kind} for media in transaction.takes for kind in media.accepts]
     gives = [{"mediaType": kind} for kind in accepts]
     good = [status for status in transaction.answered if status < 400]
@@ -115,7 +116,7 @@ def _method(name: str, transaction: Transaction) -> Element:
         "name": name,
         "id": transaction.name,
         "request": [
-            {"param": [accept, *map(_parameter, transaction.parameters)], "representation": takes},
+            {"param": [accept, *map(_parameter, transaction.parameters), *keys], "representation": takes},
         ],
         "response": [
             {"status": " ".join(map(str, good)), "representation": gives},

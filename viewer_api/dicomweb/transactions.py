@@ -8,16 +8,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pacs import query as q
 from pacs.attributes import Attribute, Level, above, at
 from pacs.pixels.encode import ENCODABLE, LOSSLESS
 from pacs.uids import UID_LENGTH_MAX
 from viewer_api.dicomweb.datasets import JSON, XML
 from viewer_api.dicomweb.drawing import FUNCTIONS, KINDS, QUALITY, SIDE_MAX
 from viewer_api.dicomweb.media import ACCEPT_CHARACTERS_MAX, EXPLICIT_LITTLE
+from viewer_api.dicomweb.qido import AFTER, TOTAL
 from viewer_api.dicomweb.rendered import DOCUMENTS, THUMBNAIL
 from viewer_api.dicomweb.wado import DEFAULT_SYNTAX, DICOM, INSTANCE, OCTETS, PART_TYPES, SERIES
 from viewer_api.dicomweb.wado_uri import FRAMES_MAX, UIDS
+from viewer_api.dicomweb.zipped import ZIP
 
 ROOT, WADO_URI = "/dicom-web", "/wado"
 STUDIES, STUDY = "/studies", "/studies/{study_uid}"
@@ -58,14 +59,17 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """`name` is that of PS3.18 table H-1 in one word; `statuses` are those of its own."""
+    """`name` is that of PS3.18 table H-1 in one word; `statuses` are those of its own, of which `told` come with what
+    it gives."""
 
     name: str
     clause: str
     gives: tuple[Media, ...]
     takes: tuple[Media, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    keys: tuple[Attribute, ...] = ()  # that are matched, among others
     statuses: tuple[int, ...] = (200,)
+    told: tuple[int, ...] = (200,)
     headers: dict[str, str] = field(default_factory=dict)  # of the answer: name and what it says
 
     @property
@@ -92,6 +96,8 @@ def _frames() -> Iterable[Media]:
 DATASETS = (Media(JSON), Media("application/json"), Media(XML, True))
 DATASET = (Media(JSON), Media(XML))
 PART_10 = _both(Media(DICOM, syntaxes=(EXPLICIT_LITTLE, *sorted(LOSSLESS), "*")))
+FILES = (*PART_10, Media(ZIP, syntaxes=("*", EXPLICIT_LITTLE, *sorted(LOSSLESS))))
+TAKEN = (*PART_10, *_both(Media(JSON)), *_both(Media(XML)))
 PICTURES = tuple(Media(media_type) for media_type in KINDS)
 RENDERED = (*PICTURES, *(Media(media_type) for media_type in DOCUMENTS))
 
@@ -124,6 +130,11 @@ OF_WADO_URI = (
 )
 
 
+# Of what is one sequence of bytes, and no multipart answer (RFC 9110 13.1, 14).
+RANGES = (206, 304, 416)
+RANGED = {"ETag": "of these bytes", "Accept-Ranges": "bytes", "Content-Range": "of a part"}
+
+
 def keys(level: Level) -> tuple[Attribute, ...]:
     """The attributes of the table that a search at this level matches, besides all others of instances."""
     return tuple(a for a in at(*above(level)) if a.vr != "SQ")
@@ -136,20 +147,27 @@ def _search(name: str, level: Level) -> Transaction:
         Parameter("offset", whole),
         Parameter("fuzzymatching", {"type": "boolean"}, "Of patients' names"),
         Parameter("includefield", {"type": "array", "items": {"type": "string"}}, "Keywords, tags, or all"),
+        Parameter(AFTER, {"type": "string"}, "Where the page before ended: of its Link"),
+        Parameter(TOTAL, {"type": "boolean"}, "Count all"),
         ACCEPT,
     )
-    matching = (Parameter(a.keyword, {"type": "string", "maxLength": q.characters_max(a)}, f"{a.tag} {a.vr}")
-                for a in keys(level))  # fmt: skip
     return Transaction(
-        name, "10.6", DATASETS, parameters=(*paging, *matching), statuses=(200, 204, 406),
-        headers={"Warning": "299: there are more results than are told"},
+        name, "10.6", DATASETS, parameters=paging, keys=keys(level), statuses=(200, 204, 406),
+        headers={
+            "Warning": "299: there are more results than are told, or the total is larger or not known",
+            "Link": "rel=next: what follows", "X-Total-Count": "where total is asked for",
+        },
     )  # fmt: skip
 
 
 def _retrieve(name: str, gives: tuple[Media, ...], *statuses: int, drawn: bool = False) -> Transaction:
     """`drawn`: as its parameters say."""
     parameters = DRAWN if drawn else (ACCEPT,)
-    return Transaction(name, "10.4", gives, parameters=parameters, statuses=(200, 406, *statuses))
+    ranged = 206 in statuses
+    return Transaction(
+        name, "10.4", gives, parameters=parameters, statuses=(200, 406, *statuses),
+        told=(200, 206) if ranged else (200,), headers=RANGED if ranged else {},
+    )  # fmt: skip
 
 
 def _metadata(name: str) -> Transaction:
@@ -163,31 +181,35 @@ def _thumbnail(name: str) -> Transaction:
 
 def _store(name: str) -> Transaction:
     statuses = (200, 202, 403, 406, 408, 409, 413, 415, 507)
-    return Transaction(name, "10.5", DATASET, PART_10, (ACCEPT,), statuses)
+    return Transaction(name, "10.5", DATASET, TAKEN, (ACCEPT,), statuses=statuses, told=(200, 202, 409, 507))
 
 
 # (method, path below ROOT) → what it is.
 TRANSACTIONS: dict[tuple[str, str], Transaction] = {
     ("GET", STUDIES): _search("SearchForStudies", Level.STUDY),
     ("POST", STUDIES): _store("StoreInstances"),
-    ("GET", STUDY): _retrieve("RetrieveStudy", PART_10, 422),
+    ("GET", STUDY): _retrieve("RetrieveStudy", FILES, 422, *RANGES),
     ("POST", STUDY): _store("StoreStudyInstances"),
     ("GET", STUDY + "/metadata"): _metadata("RetrieveStudyMetadata"),
     ("GET", STUDY + "/rendered"): _retrieve("RetrieveRenderedStudy", RENDERED, 422, drawn=True),
     ("GET", STUDY + "/thumbnail"): _thumbnail("RetrieveStudyThumbnail"),
     ("GET", STUDY + "/series"): _search("SearchForStudySeries", Level.SERIES),
     ("GET", STUDY + "/instances"): _search("SearchForStudyInstances", Level.IMAGE),
-    ("GET", STUDY + SERIES): _retrieve("RetrieveSeries", PART_10, 422),
+    ("GET", STUDY + SERIES): _retrieve("RetrieveSeries", FILES, 422, *RANGES),
     ("GET", STUDY + SERIES + "/metadata"): _metadata("RetrieveSeriesMetadata"),
     ("GET", STUDY + SERIES + "/rendered"): _retrieve("RetrieveRenderedSeries", RENDERED, 422, drawn=True),
     ("GET", STUDY + SERIES + "/thumbnail"): _thumbnail("RetrieveSeriesThumbnail"),
     ("GET", STUDY + SERIES + "/instances"): _search("SearchForStudySeriesInstances", Level.IMAGE),
-    ("GET", STUDY + INSTANCE): _retrieve("RetrieveInstance", PART_10, 422),
+    ("GET", STUDY + INSTANCE): _retrieve("RetrieveInstance", FILES, 422, *RANGES),
     ("GET", STUDY + INSTANCE + "/metadata"): _retrieve("RetrieveInstanceMetadata", DATASETS),
     ("GET", STUDY + INSTANCE + "/rendered"): _retrieve("RetrieveRenderedInstance", RENDERED, 422, drawn=True),
     ("GET", STUDY + INSTANCE + "/thumbnail"): _thumbnail("RetrieveInstanceThumbnail"),
-    ("GET", STUDY + INSTANCE + "/bulkdata/{path}"): _retrieve("RetrieveBulkdata", _both(Media(OCTETS))),
-    ("GET", STUDY + INSTANCE + "/frames/{frames}"): _retrieve("RetrieveFrames", tuple(_frames()), 422),
+    ("GET", STUDY + INSTANCE + "/bulkdata/{path}"): _retrieve(
+        "RetrieveBulkdata", _both(Media(OCTETS)), *RANGES
+    ),
+    ("GET", STUDY + INSTANCE + "/frames/{frames}"): _retrieve(
+        "RetrieveFrames", tuple(_frames()), 422, *RANGES
+    ),
     ("GET", STUDY + INSTANCE + "/frames/{frames}/rendered"): _retrieve(
         "RetrieveRenderedFrames", RENDERED, 422, drawn=True
     ),
@@ -196,5 +218,5 @@ TRANSACTIONS: dict[tuple[str, str], Transaction] = {
 }
 URI_SERVICE = Transaction(
     "RetrieveInstanceByURI", "9", (*PICTURES, Media(DICOM, syntaxes=PART_10[0].syntaxes), *RENDERED[len(KINDS) :]),
-    parameters=OF_WADO_URI, statuses=(200, 406, 422),
+    parameters=OF_WADO_URI, statuses=(200, 406, 422, *RANGES), told=(200, 206), headers=RANGED,
 )  # fmt: skip
