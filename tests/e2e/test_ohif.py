@@ -84,6 +84,7 @@ def test_who_is_not_signed_in_signs_in_and_comes_back(server: Server, ct: Study)
         }
         assert not [r.url for r in asked if token in r.url], "the token is in no address"
         assert not [r.url for r in asked if not r.url.startswith((server.url, "blob:", "data:"))]
+        tab.wait_for_load_state("networkidle")
         tab.evaluate("sessionStorage.setItem('tongying.token', 'ended')")
         tab.evaluate(LOAD, tab.evaluate(SERIES)["jpeg2000"]["images"][0])
         tab.get_by_test_id("sign-in").wait_for()

@@ -29,8 +29,6 @@ const changes = base => [
   ],
   // A link with a token would read the studies under somebody else's name, and tokens do not belong in URLs.
   [/^app\.bundle/, "const token = lowerCaseSearchParams.get('token');", 'const token = null;', 1],
-  // The loader of frames looks the handler of errors up and never calls it: an ended session went unnoticed.
-  [/^89\.bundle/, 'getHTTPErrorHandler(error);', 'getHTTPErrorHandler()?.(error);', 1],
   // Slices that are shifted against each other (a tilted gantry) would be laid out as if they were not, and not a word said.
   [/^app\.bundle/, TILTED, `if (window.tongying.tilted(instances)) return { value: false };\n${TILTED}`, 1],
   ...MODES_LEFT_OUT.map(mode => [/^app\.bundle/, `pluginImports_modes.push("@ohif/mode-${mode}");`, '', 1]),
