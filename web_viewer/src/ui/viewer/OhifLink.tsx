@@ -15,7 +15,7 @@ export function OhifLink({ studyUid }: { studyUid: string }): ReactElement | nul
       href={`/ohif/viewer?StudyInstanceUIDs=${encodeURIComponent(studyUid)}`}
       title={t('tools.ohifHint')}
     >
-      <Icon name="leave" />
+      <Icon name="elsewhere" />
       <span>OHIF</span>
     </a>
   )
