@@ -103,10 +103,8 @@ def test_dicomweb_tells_its_media_types_and_limits(described: dict[str, Any]) ->
     assert {"limit", "offset", "fuzzymatching", "includefield", "matching"} <= search.keys()
     assert {"PatientName", "StudyDate"} <= search["matching"]["schema"]["properties"].keys()
     assert "SeriesNumber" not in search["matching"]["schema"]["properties"]
-    assert by_name["StoreInstances"]["requestBody"]["content"].keys() == {
-        "multipart/related",
-        "application/dicom",
-    }
+    taken = {"multipart/related", "application/dicom", "application/dicom+json", "application/dicom+xml"}
+    assert by_name["StoreInstances"]["requestBody"]["content"].keys() == taken
 
 
 def test_all_methods_of_a_path_are_told(fuzzed: Server) -> None:
