@@ -1,11 +1,8 @@
-"""The DICOM conformance statement, from the tables that the node itself works by: `python -m dicom_node.conformance`.
-
-tests/house compares docs/conformance.md with what this prints.
-"""
+"""The node's part of the DICOM conformance statement, from the tables that the node itself works by;
+`deploy.conformance` prints the whole."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from pydicom.uid import UID
@@ -60,7 +57,7 @@ def statement() -> str:
 def _head() -> Iterator[str]:
     yield "# DICOM conformance statement"
     yield ""
-    yield "Made from the node's own tables by `python -m dicom_node.conformance`; a test keeps it true."
+    yield "Made from the product's own tables by `python -m deploy.conformance`; a test keeps it true."
     yield ""
     yield f"- Implementation Class UID `{IMPLEMENTATION_CLASS_UID}`"
     yield f"- Implementation Version Name `{IMPLEMENTATION_VERSION_NAME}`"
@@ -163,7 +160,3 @@ def _character_sets() -> Iterator[str]:
     yield "or wrongly declared are recognised, and a device may be registered with the one that it really uses. Answers"
     yield "are in the character set of the identifier, else in the device's; an answer that cannot be written in it"
     yield "without loss is in UTF-8 (ISO_IR 192)."
-
-
-if __name__ == "__main__":
-    sys.stdout.write(statement())

@@ -22,6 +22,7 @@ from viewer_api.dicomweb.zipped import ZIP
 
 ROOT, WADO_URI = "/dicom-web", "/wado"
 STUDIES, STUDY = "/studies", "/studies/{study_uid}"
+RLE = "1.2.840.10008.1.2.5"
 UID_PATTERN = r"^[0-9]+(\.[0-9]+)*$"
 EVERYWHERE = (400, 401, 404, 503)  # may be answered to all requests
 Schema = dict[str, Any]
@@ -90,10 +91,10 @@ def _frames() -> Iterable[Media]:
             s for s in PART_TYPES if PART_TYPES[s] == media_type and s in ENCODABLE and s != default
         )
         yield from _both(Media(media_type, syntaxes=(default, *others)))
-    yield from _both(Media(PART_TYPES["1.2.840.10008.1.2.5"]))  # RLE as it was stored; it is not made
+    yield from _both(Media(PART_TYPES[RLE], syntaxes=(RLE,)))  # as it was stored; it is not made
 
 
-DATASETS = (Media(JSON), Media("application/json"), Media(XML, True))
+DATASETS = (Media(JSON), Media(XML, True))
 DATASET = (Media(JSON), Media(XML))
 PART_10 = _both(Media(DICOM, syntaxes=(EXPLICIT_LITTLE, *sorted(LOSSLESS), "*")))
 FILES = (*PART_10, Media(ZIP, syntaxes=("*", EXPLICIT_LITTLE, *sorted(LOSSLESS))))
