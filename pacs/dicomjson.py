@@ -16,8 +16,7 @@ TWICE = "twice"  # a member that no data set has, in the place of one whose name
 
 def from_json(document: bytes) -> list[Json]:
     """The data sets: an array of them, or one alone. Raises EncodedError, which says why, for what is no such JSON."""
-    nodes = sum(document.count(mark) for mark in (b",", b"[", b"{"))
-    if nodes > NODES_MAX:
+    if nodes(document) > NODES_MAX:
         raise EncodedError(f"the metadata have more than {NODES_MAX} members and values")
     try:
         read = json.loads(
@@ -31,6 +30,11 @@ def from_json(document: bytes) -> list[Json]:
     if not all(isinstance(dataset, dict) for dataset in datasets):
         raise EncodedError("the metadata are no array of data sets")
     return datasets
+
+
+def nodes(document: bytes | bytearray) -> int:
+    """How many members and values it has at most."""
+    return sum(document.count(mark) for mark in (b",", b"[", b"{"))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Json:

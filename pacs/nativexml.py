@@ -19,7 +19,7 @@ HEAD = (
     f'<?xml version="1.0" encoding="UTF-8"?>\n<NativeDicomModel xmlns="{NAMESPACE}" xml:space="preserve">\n'
 )
 TAIL = "</NativeDicomModel>\n"
-NODES_MAX = 1_000_000  # of a document: tags and XML attributes, each of which takes a hundred bytes and more
+NODES_MAX = 1_000_000  # of a document: tags, or XML attributes, each of which takes a hundred bytes and more
 LEVELS_MAX = 32  # of sequences in sequences
 GAPS_MAX = 100  # values of one attribute that are left out between others
 COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
@@ -94,7 +94,7 @@ def from_xml(document: bytes) -> Json:
         raise EncodedError("the metadata are no XML in UTF-8")
     if b"<!DOCTYPE" in document:
         raise EncodedError("the metadata have a document type, which might define entities")
-    if document.count(b"<") > NODES_MAX or document.count(b"=") > NODES_MAX:
+    if nodes(document) > NODES_MAX:
         raise EncodedError(f"the metadata have more than {NODES_MAX} elements or XML attributes")
     try:
         root = ET.fromstring(document, ET.XMLParser(encoding="utf-8"))  # noqa: S314 - see the import
@@ -103,6 +103,11 @@ def from_xml(document: bytes) -> Json:
     if _kind(root) != "NativeDicomModel":
         raise EncodedError("the metadata are no Native DICOM Model")
     return _data_set(root, 0)
+
+
+def nodes(document: bytes | bytearray) -> int:
+    """How many tags or XML attributes it has at most, whichever are more."""
+    return max(document.count(b"<"), document.count(b"="))
 
 
 def _is_utf_8(document: bytes) -> bool:

@@ -97,16 +97,19 @@ class Assembly:
         """The transfer syntax; the data set with what its frames say of themselves; its frames, if compressed."""
         uri = _pixel_uri(dataset)
         found = self._of(uri) if uri else []
-        syntaxes = {parts.syntax_of(p.media_type, p.transfer_syntax, self._head(p)) for p in found}
+        syntaxes = set()
+        for part in found:
+            compressed = parts.is_compressed(part.media_type, part.transfer_syntax)
+            head = self._head(part) if compressed else b""
+            syntaxes.add(syntax := parts.syntax_of(part.media_type, part.transfer_syntax, head))
+            if compressed and (said := parts.header_of(syntax, head)):
+                dataset = parts.described(dataset, said)
         if len(syntaxes) > 1:
             raise BadAttributes(f"{PIXELS}: its frames are in more than one transfer syntax")
         syntax = syntaxes.pop() if syntaxes else EXPLICIT_LITTLE
         if syntax == EXPLICIT_LITTLE:
             _check_native(dataset, found)
             return syntax, dataset, None
-        for part in found:
-            if said := parts.header_of(syntax, self._head(part)):
-                dataset = parts.described(dataset, said)
         count = 1 if is_video(syntax) else integer(dataset, "00280008") or 1
         if len(found) != count:
             raise BadAttributes(f"{PIXELS}: {count} frames in {len(found)} parts, of which each has one")

@@ -10,7 +10,8 @@ from urllib.parse import urljoin
 
 from fastapi import Request
 
-from pacs.dicomjson import from_json
+from pacs import dicomjson, nativexml
+from pacs.dicomjson import NODES_MAX
 from pacs.encoded import EncodedError
 from pacs.errors import BadAttributes
 from pacs.uids import clean_uid
@@ -26,7 +27,8 @@ from viewer_api.dicomweb.media import MediaRange, content_type
 from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, OTHER_STUDY, REFUSALS, Outcome
 
 METADATA_BYTES_MAX = 32 * 1024 * 1024  # of a request, with what is inline in them
-METADATA_BYTES_MAX_TOGETHER = 64 * 1024 * 1024  # of all requests of a process: each byte takes some in Python
+# What reading takes in memory at its worst, by measurement; and of all requests of a process together.
+MEMORY_FOR_BYTE, MEMORY_FOR_NODE, MEMORY_BYTES_MAX = 3, 200, 320 * 1024 * 1024
 LOCATION_CHARACTERS_MAX = 2048
 TYPES = (JSON, XML)
 _PLAIN = ("", "binary", "8bit", "7bit")  # Content-Transfer-Encoding: HTTP needs none (RFC 9110 appendix B)
@@ -53,30 +55,34 @@ def store_apart(
 
 
 class _Held:
-    """The bytes of metadata that a request holds in memory, until its end."""
+    """What the metadata of a request hold in memory, until its end. What is too much raises BadBody."""
 
     _lock = threading.Lock()
     _together = 0
 
     def __init__(self) -> None:
-        self._size = 0
+        self._bytes = self._nodes = self._mine = 0
 
-    def add(self, size: int) -> None:
-        """Raises BadBody where that is too much."""
-        if self._size + size > METADATA_BYTES_MAX:
-            raise BadBody(413, f"more than {METADATA_BYTES_MAX} bytes of metadata")
+    def add(self, size: int = 0, nodes: int = 0) -> None:
+        """So many bytes more have come, or so many nodes were counted in them."""
+        self._bytes, self._nodes = self._bytes + size, self._nodes + nodes
+        if self._bytes > METADATA_BYTES_MAX or self._nodes > NODES_MAX:
+            raise BadBody(
+                413, f"more than {METADATA_BYTES_MAX} bytes of metadata, or {NODES_MAX} values in them"
+            )
+        more = MEMORY_FOR_BYTE * size + MEMORY_FOR_NODE * nodes
         with _Held._lock:
-            if _Held._together + size > METADATA_BYTES_MAX_TOGETHER:
+            if _Held._together + more > MEMORY_BYTES_MAX:
                 raise BadBody(503, "others are storing much metadata; try again", {"Retry-After": "5"})
-            _Held._together += size
-        self._size += size
+            _Held._together += more
+        self._mine += more
 
     def __enter__(self) -> _Held:
         return self
 
     def __exit__(self, *_: object) -> None:
         with _Held._lock:
-            _Held._together -= self._size
+            _Held._together -= self._mine
 
 
 @dataclass(slots=True)
@@ -110,6 +116,8 @@ class _Body:
         while chunk := rest.read(CHUNK_BYTES):
             self.held.add(len(chunk))
             document += chunk
+        count = dicomjson.nodes if self.metadata_type == JSON else nativexml.nodes
+        self.held.add(nodes=count(document))
         for dataset in self._read(bytes(document)):
             for element in references(dataset):
                 element["BulkDataURI"] = self._absolute(element["BulkDataURI"])
@@ -118,13 +126,11 @@ class _Body:
     def _read(self, document: bytes) -> list[Json]:
         if self.metadata_type == JSON:
             try:
-                return from_json(document)
+                return dicomjson.from_json(document)
             except EncodedError as error:
                 raise BadBody(400, str(error)) from None
-        from pacs.nativexml import from_xml
-
         try:
-            return [from_xml(document)]
+            return [nativexml.from_xml(document)]
         except (EncodedError, BadAttributes) as error:
             self.outcome.refuse(error)
             return []
@@ -144,8 +150,8 @@ def _take(
     identity = None
     try:
         dataset = well_formed(dataset)
-        identity = Identity(clean_uid(text(dataset, "00080016")), clean_uid(text(dataset, "00080018")), "", 0)
-        of_study, of_series = (clean_uid(text(dataset, tag)) for tag in ("0020000D", "0020000E"))
+        identity = Identity(_uid(dataset, "00080016"), _uid(dataset, "00080018"), "", 0)
+        of_study, of_series = _uid(dataset, "0020000D"), _uid(dataset, "0020000E")
         if study_uid and of_study != study_uid:
             outcome.fail(OTHER_STUDY, "it is of another study than the URL says", identity)
             return
@@ -154,3 +160,10 @@ def _take(
         outcome.refuse(error, identity)
     else:
         outcome.keep(identity, of_study, of_series)
+
+
+def _uid(dataset: Json, tag: str) -> str:
+    """What it is called by; in another VR it might be read as another. Raises BadAttributes, InvalidUID."""
+    if dataset.get(tag, {}).get("vr") not in (None, "UI"):
+        raise BadAttributes(f"{tag}: its VR is not UI")
+    return clean_uid(text(dataset, tag))

@@ -18,6 +18,7 @@ from viewer_api.dicomweb.datasets import single
 log = get("stow")
 # Failure Reason (PS3.18 table I.2-2).
 OUT_OF_RESOURCES, OTHER_STUDY, CANNOT_UNDERSTAND, OTHER_SYNTAX = 0xA700, 0xA900, 0xC000, 0xC122
+LOGGED_MAX = 100  # failures of a request: a body of many bad parts fills no disk
 COMMENT_CHARACTERS_MAX = 64  # Error Comment is an LO (PS3.7 table E.2-1)
 REFUSALS = (EncodedError, InvalidUID, BadAttributes, PixelError, OutOfResources, TooLarge, UnsupportedSyntax)
 
@@ -43,7 +44,8 @@ class Outcome:
             self.failed.append(_reference(identity) | item)
         else:
             self.unknown.append(item)
-        log.warning("store_refused", status=f"{reason:04X}", reason=why)
+        if len(self.failed) + len(self.unknown) <= LOGGED_MAX:
+            log.warning("store_refused", status=f"{reason:04X}", reason=why)
 
     def refuse(self, error: Exception, identity: Identity | None = None) -> None:
         """The same, of one of REFUSALS."""
