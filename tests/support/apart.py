@@ -17,6 +17,7 @@ from pydicom.uid import generate_uid
 from pacs.nativexml import to_xml
 from tests.support.files import package_file
 from tests.support.server import Server
+from tests.support.watch import settled, sop_uids
 
 JSON, XML, OCTETS = "application/dicom+json", "application/dicom+xml", "application/octet-stream"
 FAILED, STORED, OTHERS, REASON, COMMENT = "00081198", "00081199", "0008119A", "00081197", "00000902"
@@ -102,3 +103,42 @@ def _frames(dataset: Dataset) -> list[bytes]:
         return [bytes(dataset.PixelData)]
     count = int(dataset.get("NumberOfFrames", 1) or 1)
     return list(generate_frames(dataset.PixelData, number_of_frames=count))
+
+
+def location(one: Apart) -> tuple[str]:
+    """Where its pixels are to be found: the BulkDataURI."""
+    return (one.attributes["7FE00010"]["BulkDataURI"],)
+
+
+def told(answer: httpx.Response, tag: str) -> list[tuple[str, int, str]]:
+    """SOP Instance UID, Failure Reason and Error Comment of each item."""
+    items = answer.json().get(tag, {}).get("Value", [])
+    wanted = (("00081155", ""), (REASON, 0), (COMMENT, ""))
+    return [tuple(i[t]["Value"][0] if t in i else other for t, other in wanted) for i in items]  # type: ignore[misc]
+
+
+def names(answer: httpx.Response, tag: str) -> list[str]:
+    return [name for name, _, _ in told(answer, tag)]
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return str(answer.json().get("detail") or answer.json()["title"])
+
+
+def stored(server: Server, *several: Apart) -> None:
+    settled(server)
+    for one in several:
+        assert one.instance in sop_uids(server, one.study)
+
+
+def not_stored(server: Server, *several: Apart) -> None:
+    settled(server)
+    for one in several:
+        assert one.instance not in sop_uids(server, one.study)
+
+
+def file_of(server: Server, one: Apart) -> bytes:
+    accept = {"Accept": "application/dicom; transfer-syntax=*"}
+    return server.client.get(one.path, headers=accept).raise_for_status().content
