@@ -85,7 +85,7 @@ def _look_after(engine: Engine) -> None:
             return
         try:
             engine.dialect.do_ping(connection)
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:  # of a closed one it may be any
             raise exc.InvalidatePoolError from error
 
 
@@ -94,7 +94,7 @@ def _has_said_something(connection: Any) -> bool:
         waiting = select.poll()
         waiting.register(connection.fileno(), select.POLLIN)
         return bool(waiting.poll(0))
-    except psycopg.OperationalError:  # it is closed
+    except psycopg.Error:  # it is closed
         return True
 
 
