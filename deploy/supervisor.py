@@ -127,8 +127,8 @@ class Supervisor:
         if self._embedded is not None:
             try:
                 self._embedded.ensure_running()
-            except (subprocess.SubprocessError, OSError, AssertionError):
-                log.warning("database_not_up_yet")
+            except (subprocess.SubprocessError, OSError, AssertionError) as error:
+                log.warning("database_not_up_yet", error=type(error).__name__)
 
     def _watch(self, part: Part) -> None:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from pathlib import Path
 
@@ -23,11 +24,45 @@ TUNING = {
 }
 
 
+PID_LINES = 8  # of a postmaster.pid whose server is ready
+EMPTY_SECONDS_MAX = 10  # a server that starts fills it at once
+
+
+def mend_pid_file(directory: Path) -> None:
+    """Take what a server that was killed left in postmaster.pid out of the way of the next one.
+
+    One that was killed while it started wrote fewer lines, or none, and then the library reads none of them, ever. And
+    after a start of the machine its number may be that of another program, which the library takes for the server.
+    """
+    file = directory / "postmaster.pid"
+    try:
+        lines, age = file.read_text(encoding="utf-8").splitlines(), time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return
+    program = _program(lines[0]) if lines else ""
+    if program == "postgres":
+        return
+    if program or (not lines and age > EMPTY_SECONDS_MAX):
+        file.unlink(missing_ok=True)
+    elif 0 < len(lines) < PID_LINES:  # it stays: PostgreSQL looks there for what still uses its memory
+        file.write_text("\n".join([*lines, *[""] * (PID_LINES - len(lines))]) + "\n", encoding="utf-8")
+
+
+def _program(pid: str) -> str:
+    """The name of a process; empty where there is none."""
+    try:
+        return Path(f"/proc/{int(pid)}/comm").read_text(encoding="utf-8").strip()
+    except (ValueError, OSError):
+        return ""
+
+
 class EmbeddedDatabase:
     """Starts the server (as a user of its own when we are root), and starts it again when it was killed."""
 
     def __init__(self, directory: Path) -> None:
         directory.parent.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        mend_pid_file(directory)
         self._server: PostgresServer = get_server(directory, cleanup_mode="stop")
         self._prepare()
 
@@ -39,6 +74,7 @@ class EmbeddedDatabase:
 
     def ensure_running(self) -> None:
         """Start it again if it is gone; raises subprocess.CalledProcessError while it cannot start yet."""
+        mend_pid_file(self._directory)
         self._server.ensure_postgres_running()
 
     def stop(self) -> None:
