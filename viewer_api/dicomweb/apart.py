@@ -24,7 +24,7 @@ from storage.spool import Spool
 from viewer_api.dicomweb.bodies import BadBody, Part, Parts, Rest, Whole, chunks_of
 from viewer_api.dicomweb.datasets import JSON, XML
 from viewer_api.dicomweb.media import MediaRange, content_type
-from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, OTHER_STUDY, REFUSALS, Outcome
+from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, REFUSALS, Outcome
 
 METADATA_BYTES_MAX = 32 * 1024 * 1024  # of a request, with what is inline in them
 # What reading takes in memory at its worst, by measurement; and of all requests of a process together.
@@ -35,8 +35,7 @@ _PLAIN = ("", "binary", "8bit", "7bit")  # Content-Transfer-Encoding: HTTP needs
 
 
 def store_apart(
-    request: Request, kind: MediaRange, spool: Spool, reception: Reception, origin: Origin, outcome: Outcome,
-    study_uid: str,
+    request: Request, kind: MediaRange, spool: Spool, reception: Reception, origin: Origin, outcome: Outcome
 ) -> None:  # fmt: skip
     """Take in a body of TYPES. Raises BadBody, and OutOfResources or TooLarge where its bulk data have no room."""
     with Assembly(spool) as assembly, _Held() as held:
@@ -49,7 +48,7 @@ def store_apart(
             body.metadata(Whole(chunks_of(request)))
         used = {element["BulkDataURI"] for dataset in body.datasets for element in references(dataset)}
         for dataset in body.datasets:
-            _take(assembly, reception, origin, study_uid, dataset, outcome)
+            _take(assembly, reception, origin, dataset, outcome)
         for _ in assembly.unused(used):
             outcome.fail(CANNOT_UNDERSTAND, "a part of bulk data that nothing points to")
 
@@ -143,17 +142,14 @@ class _Body:
             return uri
 
 
-def _take(
-    assembly: Assembly, reception: Reception, origin: Origin, study_uid: str, dataset: Json, outcome: Outcome
-) -> None:
+def _take(assembly: Assembly, reception: Reception, origin: Origin, dataset: Json, outcome: Outcome) -> None:
     """Store one, or note why not."""
     identity = None
     try:
         dataset = well_formed(dataset)
         identity = Identity(_uid(dataset, "00080016"), _uid(dataset, "00080018"), "", 0)
         of_study, of_series = _uid(dataset, "0020000D"), _uid(dataset, "0020000E")
-        if study_uid and of_study != study_uid:
-            outcome.fail(OTHER_STUDY, "it is of another study than the URL says", identity)
+        if outcome.is_of_another(of_study, identity):
             return
         assembly.take(reception, origin, identity, dataset)
     except REFUSALS as error:

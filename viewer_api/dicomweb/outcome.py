@@ -25,9 +25,10 @@ REFUSALS = (EncodedError, InvalidUID, BadAttributes, PixelError, OutOfResources,
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a request."""
+    """What came of a request. `study_uid`: of its URL, empty where instances may be of any study."""
 
     root: str
+    study_uid: str = ""
     stored: list[Json] = field(default_factory=list)
     failed: list[Json] = field(default_factory=list)
     unknown: list[Json] = field(default_factory=list)  # failures of what has no UID
@@ -47,6 +48,13 @@ class Outcome:
         if len(self.failed) + len(self.unknown) <= LOGGED_MAX:
             log.warning("store_refused", status=f"{reason:04X}", reason=why)
 
+    def is_of_another(self, study_uid: str, identity: Identity) -> bool:
+        """Whether an instance is of another study than the URL says; that is noted then."""
+        another = bool(self.study_uid) and study_uid != self.study_uid
+        if another:
+            self.fail(OTHER_STUDY, "it is of another study than the URL says", identity)
+        return another
+
     def refuse(self, error: Exception, identity: Identity | None = None) -> None:
         """The same, of one of REFUSALS."""
         reason = CANNOT_UNDERSTAND
@@ -64,13 +72,13 @@ class Outcome:
             item["00081190"] = {"vr": "UR", "Value": [url]}
         self.stored.append(item)
 
-    def answer(self, study_uid: str, *, xml: bool) -> Response:
-        """The response, with the statuses of table 10.5.3-1; `study_uid`: of the request's URL."""
+    def answer(self, *, xml: bool) -> Response:
+        """The response, with the statuses of table 10.5.3-1."""
         if not self.stored and not self.failed and not self.unknown:
             raise BadBody(400, "there is nothing in the body")
         answer: Json = {}
-        if study_uid and self.stored:
-            answer["00081190"] = {"vr": "UR", "Value": [f"{self.root}/studies/{study_uid}"]}
+        if self.study_uid and self.stored:
+            answer["00081190"] = {"vr": "UR", "Value": [f"{self.root}/studies/{self.study_uid}"]}
         sequences = (("00081198", self.failed), ("00081199", self.stored), ("0008119A", self.unknown))
         answer |= {tag: {"vr": "SQ", "Value": items} for tag, items in sequences if items}
         failures = bool(self.failed or self.unknown)

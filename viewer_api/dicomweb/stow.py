@@ -23,7 +23,7 @@ from viewer_api.dicomweb.apart import TYPES, store_apart
 from viewer_api.dicomweb.bodies import BadBody, Parts, Rest, Whole, chunks_of
 from viewer_api.dicomweb.datasets import wants_xml
 from viewer_api.dicomweb.media import MediaRange, content_type
-from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, OTHER_STUDY, REFUSALS, Outcome
+from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, REFUSALS, Outcome
 from viewer_api.dicomweb.qido import root_of
 from viewer_api.dicomweb.wado import DICOM
 
@@ -46,17 +46,17 @@ def store(request: Request, who: Who, archive: TheArchive, study_uid: str = "") 
     origin = Origin(
         facility, who.name, archive.settings.ae_title, request.client.host if request.client else ""
     )
-    outcome = Outcome(root_of(request))
+    outcome = Outcome(root_of(request), study_uid)
     if not _places.acquire(blocking=False):
         raise HTTPException(503, f"{STORES_MAX} others are storing; try again", {"Retry-After": "5"})
     try:
-        _store(request, origin, study_uid, outcome)
+        _store(request, origin, outcome)
     finally:
         _places.release()
-    return outcome.answer(study_uid, xml=xml)
+    return outcome.answer(xml=xml)
 
 
-def _store(request: Request, origin: Origin, study_uid: str, outcome: Outcome) -> None:
+def _store(request: Request, origin: Origin, outcome: Outcome) -> None:
     kind = content_type(request.headers.get("content-type", ""))
     if kind.part_type not in (DICOM, *TYPES, "*/*") or not (kind.is_multipart or kind.media_type in POSSIBLE):
         possible = ", ".join(f'multipart/related; type="{one}"' for one in POSSIBLE)
@@ -65,10 +65,10 @@ def _store(request: Request, origin: Origin, study_uid: str, outcome: Outcome) -
     reception = intake.reception()
     try:
         if kind.part_type in TYPES:
-            store_apart(request, kind, intake.spool(), reception, origin, outcome, study_uid)
+            store_apart(request, kind, intake.spool(), reception, origin, outcome)
             return
         for head, rest in _files(request, kind):
-            _take(reception, origin, study_uid, head, rest, outcome)
+            _take(reception, origin, head, rest, outcome)
     except BadBody as error:
         if not outcome.stored:
             raise
@@ -88,9 +88,7 @@ def _files(request: Request, kind: MediaRange) -> Iterator[tuple[bytes, Rest | W
         yield whole.read(HEAD_BYTES), whole
 
 
-def _take(
-    reception: Reception, origin: Origin, study_uid: str, head: bytes, rest: Any, outcome: Outcome
-) -> None:
+def _take(reception: Reception, origin: Origin, head: bytes, rest: Any, outcome: Outcome) -> None:
     """Store one, or note why not."""
     identity = None
     try:
@@ -99,8 +97,7 @@ def _take(
             outcome.fail(CANNOT_UNDERSTAND, "it is no DICOM file")
             return
         of_study, of_series = _names(head)
-        if study_uid and of_study != study_uid:
-            outcome.fail(OTHER_STUDY, "it is of another study than the URL says", identity)
+        if outcome.is_of_another(of_study, identity):
             return
         take(reception, origin, identity, head, rest)
     except REFUSALS as error:

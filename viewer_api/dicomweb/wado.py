@@ -138,10 +138,16 @@ def _transcoded(
     archive: Archive, located: list[Located], heads: dict[str, bytes], syntaxes: list[str]
 ) -> Iterator[bytes]:
     for one, syntax in zip(located, syntaxes, strict=True):
-        as_it_is = syntax == one.entry.transfer_syntax
-        pieces = part10_pieces(archive, one) if as_it_is else rewritten(archive, one, syntax)
+        pieces = _pieces_in(archive, one, syntax)
         yield heads[one.entry.sop_instance]
         yield from pieces
+
+
+def _pieces_in(archive: Archive, located: Located, syntax: str) -> Iterator[bytes]:
+    """An instance in a transfer syntax: as received where it came in that one. Raises CannotRender at once."""
+    if syntax == located.entry.transfer_syntax:
+        return part10_pieces(archive, located)
+    return rewritten(archive, located, syntax)
 
 
 def _zipped(archive: Archive, described: list[tuple[Located, Json]], chosen: MediaRange) -> Response:
@@ -155,9 +161,7 @@ def _zipped(archive: Archive, described: list[tuple[Located, Json]], chosen: Med
     def files() -> Iterator[File]:
         yield "DICOMDIR", len(directory), [directory]
         for (one, _), name, syntax in zip(described, names, syntaxes, strict=True):
-            as_it_is = syntax == one.entry.transfer_syntax
-            pieces = part10_pieces(archive, one) if as_it_is else rewritten(archive, one, syntax)
-            yield name, one.entry.length, pieces
+            yield name, one.entry.length, _pieces_in(archive, one, syntax)
 
     attached = {"Content-Disposition": f'attachment; filename="{described[0][0].study_uid}.zip"'}
     return PiecesResponse(zip_pieces(files()), headers=attached, media_type=ZIP)
