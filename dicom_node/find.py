@@ -12,7 +12,7 @@ from pacs.encoded import EncodedError, read_identifier, write_dataset
 from pacs.errors import BadQuery
 from pacs.identifier import needs_metadata, query_of
 from pacs.logs import get
-from pacs.matching import CONTROLS, project
+from pacs.matching import CONTROLS, projector
 from pacs.values import Json, text, values
 from storage.answers import Answers
 
@@ -48,15 +48,15 @@ def serve(association: NodeAssociation, message: Message) -> None:
         )
         level = level_of(identifier, MODELS[message.abstract_syntax].levels)
         answers = _answers(association, message, identifier, level)
+        asked = projector({tag: element for tag, element in identifier.items() if tag not in CONTROLS})
     except (BadQuery, EncodedError) as error:
         log.info("query_refused", calling=association.calling, reason=str(error))
         association.respond(message, Status.IDENTIFIER_DOES_NOT_MATCH, comment=str(error))
         return
     told = {LEVEL: {"vr": "CS", "Value": [level.value]},
             RETRIEVE_AE: {"vr": "AE", "Value": [association.settings.ae_title]}}  # fmt: skip
-    asked = {tag: element for tag, element in identifier.items() if tag not in CONTROLS}
     sent = send_answers(association, message, charset_of(association, identifier),
-                        (project(asked, answer | told) | told for answer in answers))  # fmt: skip
+                        (asked(answer | told) | told for answer in answers))  # fmt: skip
     if sent is None:
         association.respond(message, Status.CANCEL)
     elif answers.more:

@@ -21,10 +21,12 @@ from pacs.query import Between, Match, Wildcard, match
 from pacs.values import Json, da, items, tm
 
 Test = Callable[[Json], bool]
+Projection = Callable[[Json], Json]
+CHARSET = "00080005"
 NESTING_LEVELS_MAX = 16  # of sequences in an identifier
 GROUPS_MAX = 3  # of a person name (PS3.5 6.2.1)
 # They say how to ask, not what is asked for: character set, level, view, time zone (PS3.4 C.4.1.1.3).
-CONTROLS = frozenset({"00080005", "00080052", "00080053", "00080201"})
+CONTROLS = frozenset({CHARSET, "00080052", "00080053", "00080201"})
 NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 # A date and the time that belongs to it: two ranges together are one period (PS3.4 C.2.2.2.5, K.6.1.2.2).
 PAIRS = {
@@ -47,28 +49,32 @@ def matcher(identifier: Json) -> Test:
     return _all_of(_tests(identifier, 0))
 
 
-def project(identifier: Json, dataset: Json) -> Json:
-    """What an identifier asks for: its keys, with the values of the data set or none. A sequence without an item, or
-    with an empty one, asks for all of it; else for the keys of its item, of each item that matches."""
-    return _project(identifier, dataset, 0)
+def projector(identifier: Json) -> Projection:
+    """What an identifier asks for: its keys, with the values of a data set or none. A sequence without an item, or
+    with an empty one, asks for all of it; else for the keys of its item, of each item that matches. Raises BadQuery."""
+    return _projector(identifier, 0)
 
 
-def _project(identifier: Json, dataset: Json, depth: int) -> Json:
-    answer: Json = {}
-    for tag, asked in sorted(identifier.items()):
-        if tag == "00080005":
-            continue  # whoever encodes the answer declares its character set
-        vr = _vr(tag, asked, dataset)
-        found = dataset.get(tag, {"vr": vr})
-        item = _item(asked, depth) if vr == "SQ" else None
-        answer[tag] = _project_sequence(item, items(dataset, tag), depth) if item else found
-    return answer
+def _projector(identifier: Json, depth: int) -> Projection:
+    # Whoever encodes the answer declares its character set.
+    keys = [(tag, _teller(tag, asked, depth)) for tag, asked in sorted(identifier.items()) if tag != CHARSET]
+    return lambda dataset: {tag: tell(dataset) for tag, tell in keys}
 
 
-def _project_sequence(item: Json, found: list[Json], depth: int) -> Json:
-    fits = _all_of(_tests(item, depth + 1))
-    projected = [_project(item, i, depth + 1) for i in found if fits(i)]
-    return {"vr": "SQ", "Value": projected} if projected else {"vr": "SQ"}
+def _teller(tag: str, asked: Json, depth: int) -> Projection:
+    """What is told under one key."""
+    vr = _vr(tag, asked)
+    nothing: Json = {"vr": vr}
+    item = _item(asked, depth) if vr == "SQ" else None
+    if not item:
+        return lambda dataset: dataset.get(tag, nothing)
+    fits, inner = _all_of(_tests(item, depth + 1)), _projector(item, depth + 1)
+
+    def tell(dataset: Json) -> Json:
+        projected = [inner(i) for i in items(dataset, tag) if fits(i)]
+        return {"vr": vr, "Value": projected} if projected else nothing
+
+    return tell
 
 
 def _all_of(tests: list[Test]) -> Test:
@@ -82,7 +88,7 @@ def _tests(identifier: Json, depth: int) -> list[Test]:
     periods = _periods(identifier)
     tests = [_period(d, t, periods[d], periods[t]) for d, t in PAIRS.items() if d in periods]
     for tag, asked in identifier.items():
-        vr = _vr(tag, asked, {})
+        vr = _vr(tag, asked)
         if tag in CONTROLS or tag in periods:
             continue
         if vr == "SQ":
@@ -94,8 +100,8 @@ def _tests(identifier: Json, depth: int) -> list[Test]:
     return tests
 
 
-def _vr(tag: str, asked: Json, dataset: Json) -> str:
-    declared = BY_TAG[tag].vr if tag in BY_TAG else asked.get("vr") or dataset.get(tag, {}).get("vr")
+def _vr(tag: str, asked: Json) -> str:
+    declared = BY_TAG[tag].vr if tag in BY_TAG else asked.get("vr")
     if declared and declared != "UN":
         return str(declared)
     return (public_vr(int(tag, 16)) if re.fullmatch("[0-9A-Fa-f]{8}", tag) else None) or "UN"

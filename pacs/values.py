@@ -84,11 +84,8 @@ def tm(written: str) -> time | None:
 
 
 def da_text(value: date | None) -> str:
-    return value.strftime("%Y%m%d") if value else ""
+    return value.isoformat().replace("-", "") if value else ""
 
 
 def tm_text(value: time | None) -> str:
-    if value is None:
-        return ""
-    fraction = f".{value.microsecond:06d}" if value.microsecond else ""
-    return value.strftime("%H%M%S") + fraction
+    return value.isoformat().replace(":", "") if value is not None else ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import date, time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from pacs.access import Principal
-from pacs.attributes import BY_TAG, Attribute, Level, above, at
+from pacs.attributes import BY_TAG, Level, above, at
 from pacs.identifier import needs_metadata
 from pacs.matching import Test, matcher
 from pacs.names import pn_json
@@ -87,10 +86,11 @@ class Answers:
         level = self._query.level
         for some in (rows[n : n + BATCH] for n in range(0, len(rows), BATCH)):
             known = self._specimens(some, level) if self._deep else {}
-            for row in some:
-                answer = known.get(key_of(row, level), {}) | row_attributes(row, self._columns)
+            for row, answer in zip(some, self._columns.attributes(some), strict=True):
+                if known:
+                    answer = dict(sorted((known.get(key_of(row, level), {}) | answer).items()))
                 if self._test is None or self._test(answer):
-                    yield row, dict(sorted(answer.items()))
+                    yield row, answer
 
     def _specimens(self, rows: list[Found], level: Level) -> dict[int, Json]:
         """What one instance of each says of its patient, study and series."""
@@ -124,7 +124,8 @@ class Answers:
             self.end, self.end_offset = position_of(row, Level.IMAGE), within
 
     def _of_series(self, row: Found, lines: list[bytes]) -> Iterator[Json]:
-        told = {tag: e for tag, e in row_attributes(row, _columns(Level.SERIES)).items() if _is_told(tag)}
+        known = _columns(Level.SERIES).attributes([row])[0]
+        told = {tag: e for tag, e in known.items() if _is_told(tag)}
         for attributes in sorted(map(json.loads, lines), key=_instance_number):
             yield attributes | told
 
@@ -140,7 +141,22 @@ def key_of(row: Found, level: Level) -> int:
     return int(getattr(row, names[level]))
 
 
-Columns = tuple[tuple[Attribute, str], ...]  # each with the name of its column in a row
+Say = Callable[[Any], Any]
+_SAID: dict[str, Say] = {"SQ": json.loads, "PN": pn_json, "DA": da_text, "TM": tm_text}  # others as they are
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a row tells: of each tag the column it is in, and how its value is said."""
+
+    shape: Json  # every tag, in order, before anything is known
+    told: tuple[tuple[str, str, Callable[[Any], Json]], ...]
+
+    def attributes(self, rows: list[Found]) -> list[Json]:
+        """Rows of one query in DICOM JSON, in the order of tags."""
+        fields = rows[0]._fields if rows else ()
+        told = [(tag, fields.index(name), say) for tag, name, say in self.told if rows]
+        return [self.shape | {tag: say(row[place]) for tag, place, say in told} for row in rows]
 
 
 @lru_cache(maxsize=256)
@@ -151,28 +167,21 @@ def _columns(level: Level, tags: frozenset[str] = frozenset()) -> Columns:
     ]
     if level is Level.PATIENT:
         found += [(BY_TAG[tag], name) for tag, name in _RELATED.items()]
-    return tuple((a, name) for a, name in found if not tags or a.tag in tags)
+    told = [(a, name) for a, name in found if not tags or a.tag in tags]
+    shape = {a.tag: {"vr": a.vr} for a, _ in told} | AVAILABLE
+    return Columns(dict(sorted(shape.items())), tuple((a.tag, name, _sayer(a.vr)) for a, name in told))
 
 
-def row_attributes(row: Found, columns: Columns) -> Json:
-    """What a row tells."""
-    return {a.tag: _element(a, getattr(row, name)) for a, name in columns} | AVAILABLE
+def _sayer(vr: str) -> Callable[[Any], Json]:
+    """How the value of a column is said, one or many; None and "" are no values."""
+    say, nothing = _SAID.get(vr), {"vr": vr}
 
+    def element(value: Any) -> Json:
+        many = value if isinstance(value, list) else (value,)
+        values = [say(v) if say else v for v in many if v is not None and v != ""]
+        return {"vr": vr, "Value": values} if values else nothing
 
-def _element(attribute: Attribute, value: Any) -> Json:
-    many = value if isinstance(value, list) else [value]
-    encoded = [_value(attribute, v) for v in many if v is not None and v != ""]
-    return {"vr": attribute.vr, "Value": encoded} if encoded else {"vr": attribute.vr}
-
-
-def _value(attribute: Attribute, value: Any) -> Any:
-    if attribute.vr == "SQ":
-        return json.loads(value)
-    if isinstance(value, time):
-        return tm_text(value)
-    if isinstance(value, date):
-        return da_text(value)
-    return pn_json(value) if attribute.vr == "PN" else value
+    return element
 
 
 def _instance_number(attributes: Json) -> tuple[int, str]:

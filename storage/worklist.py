@@ -29,7 +29,7 @@ from sqlalchemy.types import Text
 
 from pacs.access import Principal
 from pacs.errors import Final, NotFound
-from pacs.matching import matcher, project, wanted
+from pacs.matching import matcher, projector, wanted
 from pacs.query import Between, Equal, Match
 from pacs.values import Json, da, text, tm, values
 from pacs.worklist import (
@@ -77,7 +77,7 @@ class Answers:
 def search(archive: Archive, facility: str, identifier: Json) -> Answers:
     """The open steps of a facility that match a Modality Worklist identifier, in the order of their start. SQL narrows
     by facility, day, modality, station and patient; raises BadQuery."""
-    fits = matcher(identifier)
+    fits, projected = matcher(identifier), projector(identifier)
     found: list[Json] = []
     statement = _open_steps(facility, identifier)
     with (
@@ -87,7 +87,7 @@ def search(archive: Archive, facility: str, identifier: Json) -> Answers:
         for attributes in filter(fits, map(_for_who_asks(identifier), rows.scalars())):
             if len(found) == ANSWERS_MAX:
                 return Answers(found, more=True)
-            found.append(project(identifier, attributes))
+            found.append(projected(attributes))
     return Answers(found)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from functools import lru_cache
 from struct import Struct, pack
 from typing import Any
 
@@ -19,7 +20,8 @@ UTF_8 = "ISO_IR 192"
 NESTING_LEVELS_MAX = 16
 WRITABLE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE))
 
-_IMPLICIT, _EXPLICIT, _LONG = Struct("<HHI"), Struct("<HH2sH"), Struct("<HH2sHI")
+_US, _UL, _LONG = Struct("<H"), Struct("<I"), Struct("<HI")
+_ITEM = b"\xfe\xff\x00\xe0"
 _SHORT_LENGTH_MAX = 0xFFFE
 IN_CHARSET = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 ONE_TEXT = frozenset(("LT", "ST", "UT", "UR"))
@@ -66,20 +68,22 @@ class _Writer:
         if len(value) % 2:
             value += padding(vr)
         if self._implicit:
-            return _IMPLICIT.pack(int(tag[:4], 16), int(tag[4:], 16), len(value)) + value
+            return _tag(tag) + _UL.pack(len(value)) + value
         return header_of(tag, vr, len(value)) + value
 
     def _value(self, vr: str, element: Json, level: int) -> bytes:
-        if "InlineBinary" in element:
-            return base64.b64decode(element["InlineBinary"])
-        values = element.get("Value") or []
+        values = element.get("Value")
+        if not values:
+            return base64.b64decode(element.get("InlineBinary", b""))
         if vr == "SQ":
             return self._items(values, level)
         if vr in NUMBERS:
             return b"".join(pack("<" + NUMBERS[vr], _number(vr, v)) for v in values if v is not None)
         if vr == "AT":
-            return b"".join(pack("<HH", int(v[:4], 16), int(v[4:], 16)) for v in values)
-        return b"\\".join(self._text(vr, v) for v in (values[:1] if vr in ONE_TEXT else values))
+            return b"".join([_tag(v) for v in values])
+        if len(values) == 1 or vr in ONE_TEXT:
+            return self._text(vr, values[0])
+        return b"\\".join([self._text(vr, v) for v in values])
 
     def _items(self, items: list[Any], level: int) -> bytes:
         if level >= NESTING_LEVELS_MAX:
@@ -87,14 +91,14 @@ class _Writer:
         out = b""
         for item in items:
             body = b"".join(self._element(tag, item[tag], level + 1) for tag in sorted(item or ()))
-            out += _IMPLICIT.pack(0xFFFE, 0xE000, len(body)) + body
+            out += _ITEM + _UL.pack(len(body)) + body
         return out
 
     def _text(self, vr: str, value: Any) -> bytes:
         if value is None:
             return b""
         if vr == "PN" and isinstance(value, dict):
-            text = "=".join(str(value.get(group, "")) for group in _GROUPS).rstrip("=")
+            text = "=".join([str(value.get(group, "")) for group in _GROUPS]).rstrip("=")
         elif vr == "DS" and isinstance(value, float | int):
             text = decimal_string(value)
         else:
@@ -118,11 +122,15 @@ def padding(vr: str) -> bytes:
 
 def header_of(tag: str, vr: str, length: int) -> bytes:
     """What stands before a value in Explicit VR Little Endian (PS3.5 7.1.2); `length` in bytes, or UNDEFINED."""
-    group, number, code = int(tag[:4], 16), int(tag[4:], 16), vr.encode("ascii")
     if vr in LONG_VRS or length > _SHORT_LENGTH_MAX:
-        code = code if vr in LONG_VRS else b"UN"  # PS3.5 6.2.2 note 4
-        return _LONG.pack(group, number, code, 0, length)
-    return _EXPLICIT.pack(group, number, code, length)
+        code = vr.encode("ascii") if vr in LONG_VRS else b"UN"  # PS3.5 6.2.2 note 4
+        return _tag(tag) + code + _LONG.pack(0, length)
+    return _tag(tag) + vr.encode("ascii") + _US.pack(length)
+
+
+@lru_cache(maxsize=4096)
+def _tag(tag: str) -> bytes:
+    return pack("<HH", int(tag[:4], 16), int(tag[4:], 16))
 
 
 def _number(vr: str, value: Any) -> Any:

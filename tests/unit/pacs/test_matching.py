@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacs.errors import BadQuery
-from pacs.matching import matcher, matches, project
+from pacs.matching import matcher, matches, projector
 from pacs.names import fold, pn_json
 from pacs.values import Json
 
@@ -175,20 +175,20 @@ def test_projection() -> None:
         "00080005": e("CS", "ISO_IR 192"), ID: e("LO"), "00100040": e("CS"), "00081110": e("SQ"),
         STEPS: e("SQ", {MODALITY: e("CS"), "00400001": e("AE")}),
     }  # fmt: skip
-    assert project(asked, dataset) == {
+    assert projector(asked)(dataset) == {
         ID: e("LO", "P1"), "00100040": e("CS"), "00081110": e("SQ"),
         STEPS: e("SQ", {MODALITY: e("CS", "CT"), "00400001": e("AE")}),
     }  # fmt: skip
     assert (
-        project({STEPS: e("SQ")}, dataset)
-        == project({STEPS: e("SQ", {})}, dataset)
+        projector({STEPS: e("SQ")})(dataset)
+        == projector({STEPS: e("SQ", {})})(dataset)
         == {STEPS: dataset[STEPS]}
     )
 
 
 def test_only_matching_items_are_projected() -> None:
     items = [{MODALITY: e("CS", m)} for m in ("CT", "MR", "CT")]
-    answer = project(asked_of_steps(modality="MR"), {STEPS: e("SQ", *items)})
+    answer = projector(asked_of_steps(modality="MR"))({STEPS: e("SQ", *items)})
     assert answer == {STEPS: e("SQ", items[1])}
 
 
@@ -199,7 +199,7 @@ def test_depth_is_bounded() -> None:
     with pytest.raises(BadQuery):
         matcher(item)
     with pytest.raises(BadQuery):
-        project(item, item)
+        projector(item)(item)
 
 
 def test_two_items_are_refused() -> None:
