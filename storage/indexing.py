@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 
 from pacs.encoded import EncodedError, Recall
-from pacs.errors import InvalidUID, TooLarge
+from pacs.errors import InvalidUID
 from pacs.logs import get
 from pacs.processes import in_a_fork
 from pacs.uids import is_uid, uid_hash
@@ -31,7 +31,7 @@ from storage.index import writes
 from storage.index.writes import PackRow
 from storage.lanes import Turns, claimed, waiting_packs
 from storage.packnames import contents_key, metadata_key
-from storage.parsing import BODY_BYTES_MAX, Batch, Parsed, parse
+from storage.parsing import Batch, Body, Parsed, parse
 from storage.records import Origin, Record
 from storage.renewal import Before, Lost
 from storage.repairs import DeviceCharsets, device_charsets, note_repairs, printable
@@ -165,7 +165,7 @@ def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
             else:
                 parsed = in_a_fork(RECORD_SECONDS_MAX, parse, record, body, pack.id, charset)
             batch.parsed.append(parsed)
-        except (EncodedError, InvalidUID, TooLarge) as error:
+        except (EncodedError, InvalidUID) as error:
             batch.quarantined.append((record, str(error)))
         except Exception as error:
             if pack.tries < 2:
@@ -176,14 +176,14 @@ def _read(archive: Archive, pack: PackRow, charsets: DeviceCharsets) -> Batch:
     return batch
 
 
-def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, bytes]]:
+def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, Body]]:
     reader = ObjectReader(archive.objects, pack.key)
     facility = pack.key.split("/")[1]
     for record, body in records.scan(reader, reader.size, facility=facility):
         if body is None:
-            fits = record.body_length <= BODY_BYTES_MAX
-            body = reader.read_at(record.body_offset, record.body_length) if fits else b""
-        yield record, body
+            yield record, archive.objects.map_range(pack.key, record.body_offset, record.body_length)
+        else:
+            yield record, body
 
 
 def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Outcome:

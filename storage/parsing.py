@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from dataclasses import dataclass, field, replace
 
 from pacs.encoded import Recall, read_instance
-from pacs.errors import InvalidUID, TooLarge
+from pacs.errors import InvalidUID
 from pacs.uids import clean_uid
 from pacs.values import Json
 from storage import contents, describe
+from storage.blobs.mapping import sha256
 from storage.contents import Entry
 from storage.records import Record
 
-BODY_BYTES_MAX = 2 * 1024**3  # of one instance, in memory while it is indexed
+Body = bytes | memoryview  # of a record; mapped, if it is large
 
 
 @dataclass(slots=True)
@@ -52,12 +52,10 @@ class Batch:
 
 
 def parse(
-    record: Record, body: bytes, pack: uuid.UUID, charset: str | None, recall: Recall | None = None
+    record: Record, body: Body, pack: uuid.UUID, charset: str | None, recall: Recall | None = None
 ) -> Parsed:
-    """Raises EncodedError, InvalidUID or TooLarge for what cannot be read, and whatever its bytes provoke. `recall`:
-    the instance before it, of the same kind."""
-    if len(body) != record.body_length:
-        raise TooLarge(f"an instance of more than {BODY_BYTES_MAX} bytes")
+    """Raises EncodedError or InvalidUID for what cannot be read, and whatever its bytes provoke. `recall`: the instance
+    before it, of the same kind."""
     instance = read_instance(body, charset=charset, recall=recall)
     a = instance.attributes
     study_uid = describe.uid(a, "0020000D", "Study Instance UID")
@@ -68,7 +66,7 @@ def parse(
     base = f"/dicom-web/studies/{study_uid}/series/{series_uid}/instances/{sop[0]}/bulkdata"
     for element in instance.pointers:
         element["BulkDataURI"] = base + element["BulkDataURI"]
-    digest = hashlib.sha256(memoryview(body)[record.header.dataset_offset :]).hexdigest()
+    digest = sha256(memoryview(body)[record.header.dataset_offset :])
     entry = contents.describe(instance, record, pack, sop, digest)
     return Parsed(record, a, study_uid, series_uid, entry)
 

@@ -30,6 +30,10 @@ class ObjectStore(Protocol):
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`; fewer only at the object's end."""
 
+    def map_range(self, key: str, offset: int, length: int) -> memoryview:
+        """The same for a range that is too large for memory: read when it is looked at (`storage.blobs.mapping`).
+        Raises OSError where the object ends before it."""
+
     def size(self, key: str) -> int:
         """In bytes."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from pacs.errors import ObjectMissing
 from storage.blobs.digest import file_md5
 from storage.blobs.keys import checked
+from storage.blobs.mapping import map_file
 from storage.packnames import new_pack_id
 from storage.segments import sync_directory
 
@@ -51,6 +52,10 @@ class LocalStore:
                 return os.pread(file, length, offset)
             finally:
                 os.close(file)
+
+    def map_range(self, key: str, offset: int, length: int) -> memoryview:
+        with _missing(key), self._path(key).open("rb") as file:
+            return map_file(file.fileno(), offset, length)
 
     def size(self, key: str) -> int:
         with _missing(key):

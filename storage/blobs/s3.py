@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from pacs.errors import ObjectMissing, SettingError
 from pacs.settings import MIB, Settings
 from storage.blobs.digest import bytes_md5, file_md5
 from storage.blobs.keys import checked
+from storage.blobs.mapping import STEP_BYTES, map_file
 
 PART_BYTES = 64 * MIB  # minio-py holds one part in memory
 OTHER_BYTES = "the object store holds other bytes than it was given"
@@ -79,6 +81,14 @@ class S3Store:
             return self._read(key, offset, length)
         except _BeyondEnd:
             return b""
+
+    def map_range(self, key: str, offset: int, length: int) -> memoryview:
+        """By way of a nameless file in the folder for temporary files."""
+        with TemporaryFile() as file:
+            for at in range(0, length, STEP_BYTES):
+                file.write(self.read_range(key, offset + at, min(STEP_BYTES, length - at)))
+            file.flush()
+            return map_file(file.fileno(), offset=0, length=length)
 
     def size(self, key: str) -> int:
         with _errors(key):

@@ -19,18 +19,16 @@ WATCH_SECONDS = 0.02
 
 
 def part(server: Server, module: str) -> psutil.Process:
-    """The process of a part: `dicom_node`, `viewer_api`."""
+    """The process of a part: `dicom_node`, `viewer_api`; the first of several."""
+    return _parts(server, module)[0]
+
+
+def _parts(server: Server, module: str) -> list[psutil.Process]:
     assert server.process is not None
-
-    def find() -> psutil.Process | None:
-        assert server.process is not None
-        for child in psutil.Process(server.process.pid).children():
-            if module in child.cmdline():
-                return child
-        return None
-
-    found = eventually(find, 30, f"{module} runs")
-    assert isinstance(found, psutil.Process)
+    tongying = psutil.Process(server.process.pid)
+    found: list[psutil.Process] = eventually(
+        lambda: [child for child in tongying.children() if module in child.cmdline()], 30, f"{module} runs"
+    )
     return found
 
 
@@ -51,8 +49,7 @@ class Use:
 
 
 def use(server: Server, module: str = "dicom_node") -> Use:
-    first = part(server, module)
-    processes = [first, *first.children(recursive=True)]
+    processes = [p for each in _parts(server, module) for p in (each, *each.children(recursive=True))]
     return Use(
         frozenset(p.pid for p in processes),
         sum(p.num_threads() for p in processes),
@@ -71,7 +68,7 @@ def back_to(server: Server, before: Use, *, slack: int = 2, seconds: float = 20)
     assert use(server).pids == before.pids, "a process of the node died"
 
 
-IN_AND_OUT = ("dicom_node", "viewer_api")  # the parts through which bytes come and go
+IN_AND_OUT = ("dicom_node", "viewer_api", "worker.app")  # the parts through which bytes come and go
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pacs.errors import ObjectMissing, SettingError
 from pacs.settings import MIB, Settings
 from storage.blobs import ObjectReader, ObjectStore, open_store, s3
 from storage.blobs.local import LocalStore
+from storage.blobs.mapping import sha256
 from storage.blobs.s3 import S3Store
 from tests.integration.storage.proxy import proxy
 from tests.support.server import free_port
@@ -130,10 +131,31 @@ def test_a_reader_sees_the_same_through_its_window(store: ObjectStore) -> None:
         assert reader.read_at(offset, length) == data[offset : offset + length]
 
 
+@pytest.mark.parametrize(("offset", "length"), [(0, 1), (0, 40_000_000), (4097, 33_000_000), (39_999_999, 1)])
+def test_a_large_range_is_mapped(store: ObjectStore, tmp_path: Path, offset: int, length: int) -> None:
+    file = file_of(tmp_path / "large", 40_000_000)
+    store.put_file("large", file)
+    mapped = store.map_range("large", offset, length)
+    expected = file.read_bytes()[offset : offset + length]
+    assert len(mapped) == length
+    assert mapped == expected
+    assert sha256(mapped) == hashlib.sha256(expected).hexdigest()
+    assert mapped[-1] == expected[-1]  # its pages come back
+
+
+def test_a_range_beyond_the_end_cannot_be_mapped(store: ObjectStore) -> None:
+    store.put("digits", b"0123456789")
+    with pytest.raises(OSError, match="ends before"):
+        store.map_range("digits", 5_000, 10)
+    with pytest.raises(OSError, match="ends before"):
+        store.map_range("digits", 5, 6)
+
+
 CALLS: dict[str, Callable[[ObjectStore, str], object]] = {
     "get": lambda s, k: s.get(k),
     "read_range": lambda s, k: s.read_range(k, 0, 10),
     "read_range beyond": lambda s, k: s.read_range(k, 10**6, 10),
+    "map_range": lambda s, k: s.map_range(k, 0, 10),
     "size": lambda s, k: s.size(k),
 }
 
