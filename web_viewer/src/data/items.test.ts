@@ -12,7 +12,7 @@ const instance = (sop_uid: string, frames = 1, rows: number | null = 10): Instan
   transfer_syntax: '',
 })
 
-function manifest(...series: { viewable?: boolean; instances: Instance[] }[]): Manifest {
+function manifest(...series: { viewable?: boolean; modality?: string; instances: Instance[] }[]): Manifest {
   return {
     study_uid: '1',
     series: series.map((one, index) => ({
@@ -51,5 +51,20 @@ describe('itemsOf', () => {
     expect(itemToOpen(items, null)?.kind).toBe('stack')
     expect(itemToOpen(items, items[0]?.key ?? '')).toBe(items[0])
     expect(itemToOpen(items, 'gone')?.kind).toBe('stack')
+  })
+
+  it('opens with slices rather than with their localizer', () => {
+    const slices = (name: string, count: number) =>
+      Array.from({ length: count }, (_, n) => instance(`${name}${n}`))
+    const opened = (modality: string, ...counts: number[]) => {
+      const series = counts.map((count, n) => ({ modality, instances: slices(`${n}.`, count) }))
+      const items = itemsOf(manifest(...series))
+      const item = itemToOpen(items, null)
+      return item && items.indexOf(item)
+    }
+    expect(opened('CT', 2, 58, 40)).toBe(1)
+    expect(opened('MR', 3, 3, 20)).toBe(2)
+    expect(opened('CT', 2, 1)).toBe(0)
+    expect(opened('CR', 1, 58)).toBe(0)
   })
 })

@@ -76,8 +76,16 @@ export function itemsOf(manifest: Manifest): Item[] {
   return manifest.series.flatMap(series => split(manifest, series))
 }
 
-/** What a study opens with: the entry of that key, else the first that has a picture. */
+/** Modalities whose series are slices: a short one beside them is their localizer. */
+const SLICED = new Set(['CT', 'MR', 'PT'])
+const SLICES_MIN = 5
+
+const isLocalizer = (item: Item): boolean =>
+  SLICED.has(item.series.modality) && item.frames.length < SLICES_MIN
+
+/** What a study opens with: the entry of that key, else the first picture that is no localizer. */
 export function itemToOpen(items: Item[], key: string | null): Item | null {
   const chosen = items.find(item => item.key === key)
-  return chosen ?? items.find(item => item.kind !== 'document') ?? items[0] ?? null
+  const pictures = items.filter(item => item.kind !== 'document')
+  return chosen ?? pictures.find(item => !isLocalizer(item)) ?? pictures[0] ?? items[0] ?? null
 }
