@@ -11,8 +11,8 @@ from rich.progress import TaskID
 from deploy.console import bar_of_progress, complaints, console, opened
 from pacs.errors import NotFound
 from storage import check as checking
-from storage import health, importing, registry
-from storage.registry import LOCAL
+from storage import health, importing
+from storage.facilities import LOCAL, list_facilities
 
 FAILURES_SHOWN = 50
 
@@ -25,7 +25,7 @@ def import_(
 ) -> None:
     """Take files into the archive. Run again after an interruption: what is stored is not read twice."""
     with opened() as archive:
-        if facility not in {code for code, _ in registry.list_facilities(archive)}:
+        if facility not in {known.code for known in list_facilities(archive)}:
             raise NotFound(f"there is no facility {facility}: tongying facility add")
         journal = archive.settings.data / "imports" / f"{facility}.journal"
         with importing.Importer(archive, facility, journal) as importer, bar_of_progress() as bar:

@@ -13,7 +13,7 @@ from deploy.console import bar_of_progress, complaints, console, opened
 from pacs.access import Principal, Role
 from pacs.errors import NotAcceptable, NotFound
 from storage import remotes, routing, sending
-from storage.registry import LOCAL
+from storage.facilities import LOCAL
 from storage.remotes import DICOM, Remote
 from storage.routing import Route
 

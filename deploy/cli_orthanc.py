@@ -14,7 +14,7 @@ from dicom_node.orthanc_verbs import Compared, compare, push
 from pacs.errors import SettingError
 from storage import edges
 from storage.edges import Edge, Status
-from storage.registry import LOCAL
+from storage.facilities import LOCAL
 
 orthanc_app = typer.Typer(
     no_args_is_help=True, help="Hospitals that run an Orthanc: followed by their change logs."

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from dataclasses import astuple
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from deploy.console import console, opened, tables
-from pacs.errors import NotFound, SettingError
+from deploy.console import opened, tables
+from pacs.errors import Conflict, NotFound, SettingError
 from storage import registry
 from storage.archive import Archive
-from storage.registry import LOCAL, ROLES, RegisteredDevice
+from storage.facilities import LOCAL, TIERS, add_facility, change_facility, list_facilities
+from storage.registry import ROLES, RegisteredDevice
 
 facility_app = typer.Typer(no_args_is_help=True, help="Hospitals and clinics.")
 device_app = typer.Typer(no_args_is_help=True, help="Modalities and other systems that may call the node.")
 CERTIFICATE_BYTES_MAX = 1024 * 1024
 
+NameEn = Annotated[str | None, typer.Option(help="Its name in English.")]
+Tier = Annotated[str | None, typer.Option(help=f"Whose hospital it is: {', '.join(TIERS)}.")]
+Grade = Annotated[str | None, typer.Option(help="Its class, as 三级甲等.")]
 Address = Annotated[str, typer.Argument(help="An IP address, or a network such as 10.1.0.0/16.")]
 Of = Annotated[
     str, typer.Option("--address", help="Which one, if the title is registered at several addresses.")
@@ -54,18 +59,48 @@ Emergency = Annotated[bool | None, typer.Option("--emergency/--no-emergency", he
 
 
 @facility_app.command("add")
-def facility_add(code: str, name: Annotated[str, typer.Argument()] = "") -> None:
+def facility_add(
+    code: str,
+    name: Annotated[str, typer.Argument()] = "",
+    name_en: NameEn = None,
+    tier: Tier = None,
+    grade: Grade = None,
+) -> None:
     """Register a facility: a short code, and its name."""
     with opened() as archive:
-        registry.add_facility(archive, code, name)
+        if not add_facility(archive, code, name, **_of_facility(name_en=name_en, tier=tier, grade=grade)):
+            raise Conflict(f"there is a facility {code} already: tongying facility change")
+
+
+@facility_app.command("change")
+def facility_change(
+    code: str,
+    name: Annotated[str | None, typer.Option()] = None,
+    name_en: NameEn = None,
+    tier: Tier = None,
+    grade: Grade = None,
+) -> None:
+    """Change what is given, and leave the rest as it is; '' takes back what was set."""
+    with opened() as archive:
+        given = _of_facility(name=name, name_en=name_en, tier=tier, grade=grade)
+        change_facility(archive, code, given)
 
 
 @facility_app.command("list")
 def facility_list() -> None:
     """All facilities."""
     with opened() as archive:
-        for code, name in registry.list_facilities(archive):
-            console.print(f"{code}\t{name}", markup=False)
+        found = list_facilities(archive)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("code", "name", "English name", "tier", "grade"):
+        table.add_column(heading, overflow="fold")
+    for facility in found:
+        table.add_row(*astuple(facility))
+    tables.print(table, markup=False)
+
+
+def _of_facility(**options: str | None) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @device_app.command("add")

@@ -18,7 +18,8 @@ from dicom_node.admission import CALLED_NOT_RECOGNISED, CALLING_NOT_RECOGNISED, 
 from pacs.logs import get
 from storage.archive import Archive
 from storage.database import Unavailable
-from storage.registry import LOCAL, RegisteredDevice, list_devices
+from storage.facilities import LOCAL
+from storage.registry import RegisteredDevice, list_devices
 
 log = get("gate")
 REFRESH_SECONDS = 5.0

@@ -18,7 +18,8 @@ from pacs.logs import get
 from pacs.orders import orders_of
 from storage.archive import Archive
 from storage.database import Refused, Unavailable
-from storage.registry import LOCAL, RegisteredDevice, list_devices
+from storage.facilities import LOCAL
+from storage.registry import RegisteredDevice, list_devices
 from storage.worklist import carry_out
 
 log = get("hl7")

@@ -1,9 +1,8 @@
-"""Facilities and devices: who takes part."""
+"""Devices: who may call the node."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -11,16 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pacs.errors import Conflict, NotFound, SettingError
+from pacs.errors import Conflict, NotFound
 from storage.archive import Archive
 from storage.devices import ROLES, RegisteredDevice, checked
+from storage.facilities import add_facility, is_code
 from storage.index.tables import devices, facilities
 
-__all__ = ["DEMO_HOSPITALS", "LOCAL", "ROLES", "RegisteredDevice"]
+__all__ = ["DEMO_HOSPITALS", "ROLES", "RegisteredDevice"]
 
-LOCAL = "LOCAL"  # the facility of a fresh embedded start
-NAME_CHARACTERS_MAX = 200
-_CODE = re.compile(r"[A-Z0-9][A-Z0-9_-]{0,15}\Z")
 DEMO_HOSPITALS = (
     RegisteredDevice("DEMO-EAST", "DEMO_EAST", "127.0.0.0/8"),
     RegisteredDevice("DEMO-WEST", "DEMO_WEST", "127.0.0.0/8"),
@@ -29,30 +26,9 @@ DEMO_HOSPITALS = (
 
 def add_demo_hospitals(archive: Archive) -> None:
     """The two hospitals of `make demo`, each with one device on this machine."""
-    for hospital, name in zip(
-        DEMO_HOSPITALS, ("Demo Hospital East 东院", "Demo Hospital West 西院"), strict=True
-    ):
-        add_facility(archive, hospital.facility, name)
+    for hospital, name, side in zip(DEMO_HOSPITALS, ("示范东院", "示范西院"), ("East", "West"), strict=True):
+        add_facility(archive, hospital.facility, name, name_en=f"Demo Hospital {side}")
         add_device(archive, hospital)
-
-
-def add_facility(archive: Archive, code: str, name: str) -> bool:
-    """Register a facility; an existing one is left as it is. Returns whether it is new; raises SettingError for an
-    unusable code or name."""
-    if not _CODE.match(code):
-        raise SettingError("a facility code has 1 to 16 of A-Z, 0-9, _ and -")
-    if len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
-        raise SettingError(f"a facility's name is one line of at most {NAME_CHARACTERS_MAX} characters")
-    with archive.database.begin() as connection:
-        row = insert(facilities).values(code=code, name=name or code).on_conflict_do_nothing()
-        return connection.execute(row.returning(facilities.c.id)).first() is not None
-
-
-def list_facilities(archive: Archive) -> list[tuple[str, str]]:
-    """(code, name) of all."""
-    with archive.database.read() as connection:
-        query = select(facilities.c.code, facilities.c.name).order_by(facilities.c.code)
-        return [(code, name) for code, name in connection.execute(query)]
 
 
 def add_device(archive: Archive, device: RegisteredDevice) -> None:
@@ -123,7 +99,7 @@ def _devices() -> Any:
 def _row(connection: Connection, device: RegisteredDevice) -> dict[str, Any]:
     """As it stands in the table; raises NotFound for its facility."""
     known = select(facilities.c.id).where(facilities.c.code == device.facility)
-    facility_id = connection.execute(known).scalar() if _CODE.match(device.facility) else None
+    facility_id = connection.execute(known).scalar() if is_code(device.facility) else None
     if facility_id is None:
         raise NotFound(f"there is no facility {device.facility[:16]}: tongying facility add")
     row = device.to_json() | {"facility_id": facility_id}

@@ -16,9 +16,9 @@ from pacs.errors import Conflict, NotFound, SettingError
 from pacs.uids import is_uid
 from storage.archive import Archive
 from storage.devices import fingerprint
+from storage.facilities import LOCAL
 from storage.index.exchange import remotes
 from storage.index.tables import facilities
-from storage.registry import LOCAL
 
 DICOM, ORTHANC = "dicom", "orthanc"
 NAME_CHARACTERS_MAX = 64

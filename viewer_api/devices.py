@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -13,11 +14,14 @@ from pacs.errors import Conflict, Forbidden, NotFound
 from storage import registry
 from storage.archive import Archive
 from storage.devices import ASSOCIATIONS_MAX, DESCRIPTION_CHARACTERS_MAX
+from storage.facilities import GRADE_CHARACTERS_MAX, NAME_CHARACTERS_MAX, change_facility, list_facilities
+from storage.facilities import add_facility as registered
 from storage.registry import RegisteredDevice
 from viewer_api.administration import Administrator, check_facility
 from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api", tags=["devices"])
+Tier = Literal["", "province", "city", "county", "township"]
 DeviceRole = Literal["store", "query", "retrieve", "worklist"]
 
 
@@ -26,7 +30,20 @@ class Facility(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     code: str = Field(max_length=16, description="1 to 16 of A-Z, 0-9, _ and -")
-    name: str = Field(default="", max_length=registry.NAME_CHARACTERS_MAX)
+    name: str = Field(default="", max_length=NAME_CHARACTERS_MAX, description="The code, if there is none")
+    name_en: str = Field(default="", max_length=NAME_CHARACTERS_MAX, description="In English")
+    tier: Tier = Field(default="", description="Whose hospital it is")
+    grade: str = Field(default="", max_length=GRADE_CHARACTERS_MAX, description="Its class, as 三级甲等")
+
+
+class FacilityChange(BaseModel):
+    """The fields to change; those that are not given stay."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(default="", max_length=NAME_CHARACTERS_MAX)
+    name_en: str = Field(default="", max_length=NAME_CHARACTERS_MAX)
+    tier: Tier = ""
+    grade: str = Field(default="", max_length=GRADE_CHARACTERS_MAX)
 
 
 class _Options(BaseModel):
@@ -87,8 +104,8 @@ class Facilities(BaseModel):
 @router.get("/facilities")
 def facilities(who: Administrator, archive: TheArchive) -> Facilities:
     """The facilities that the administrator looks after."""
-    known = registry.list_facilities(archive)
-    return Facilities(facilities=[Facility(code=c, name=n) for c, n in known if may_see(who, c)])
+    known = [f for f in list_facilities(archive) if may_see(who, f.code)]
+    return Facilities(facilities=[Facility.model_validate(asdict(f)) for f in known])
 
 
 @router.post("/facilities", status_code=201)
@@ -96,9 +113,17 @@ def add_facility(new: Facility, who: Administrator, archive: TheArchive) -> Faci
     """Register a facility; only the region's own administrators may."""
     if who.facility is not None:
         raise Forbidden("only the region's administrators may do this")
-    if not registry.add_facility(archive, new.code, new.name):
+    if not registered(archive, **new.model_dump()):
         raise Conflict(f"there is a facility {new.code} already")
-    return Facility(code=new.code, name=new.name or new.code)
+    return new.model_copy(update={"name": new.name or new.code})
+
+
+@router.patch("/facilities/{code}")
+def change(code: str, change: FacilityChange, who: Administrator, archive: TheArchive) -> Facility:
+    """Change the fields given."""
+    check_facility(who, code)
+    changed = change_facility(archive, code, change.model_dump(exclude_unset=True))
+    return Facility.model_validate(asdict(changed))
 
 
 @router.get("/devices")

@@ -110,7 +110,7 @@ def study_json(row: Found) -> dict[str, Any]:
         "modalities": row.modalities,
         "series_count": row.series_count,
         "instance_count": row.study_instance_count,
-        "facility": {"code": row.facility, "name": row.facility_name},
+        "facility": {"code": row.facility, "name": row.facility_name, "name_en": row.facility_name_en},
         "thumbnail": f"/dicom-web/studies/{row.study_uid}/thumbnail",
         "received_at": row.received_at.isoformat(),
     }

@@ -31,7 +31,7 @@ from pacs.worklist import (
     step_of,
 )  # fmt: skip
 from storage import worklist
-from storage.registry import LOCAL
+from storage.facilities import LOCAL
 from storage.worklist import Entry
 from viewer_api.administration import Administrator
 from viewer_api.auth import TheArchive

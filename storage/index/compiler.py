@@ -27,6 +27,7 @@ STUDY_COLUMNS = (
     studies.c.instance_count.label("study_instance_count"), studies.c.patient_id, studies.c.patient_name,
     studies.c.received_at, patients.c.issuer, studies.c.birth_date, studies.c.sex,
     facilities.c.code.label("facility"), facilities.c.name.label("facility_name"),
+    facilities.c.name_en.label("facility_name_en"),
 )  # fmt: skip
 SERIES_COLUMNS = (
     series.c.id.label("series_pk"), series.c.series_uid, series.c.modality, series.c.number,

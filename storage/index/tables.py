@@ -33,6 +33,9 @@ facilities = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("code", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
+    words("name_en"),
+    words("tier"),
+    words("grade"),
     moment("created_at"),
 )  # fmt: skip
 

@@ -146,10 +146,49 @@ def test_the_api_says_what_is_wrong(server: Server, fields: dict[str, Any], stat
 
 def test_facilities(server: Server) -> None:
     made = server.client.post("/api/facilities", json={"code": "API-F", "name": "第一医院"})
-    assert (made.status_code, made.json()) == (201, {"code": "API-F", "name": "第一医院"})
     assert server.client.post("/api/facilities", json={"code": "API-F"}).status_code == 409
     assert server.client.post("/api/facilities", json={"code": "lower"}).status_code == 400
-    assert {"code": "API-F", "name": "第一医院"} in server.get("/api/facilities")["facilities"]
+    facility = {"code": "API-F", "name": "第一医院", "name_en": "", "tier": "", "grade": ""}
+    assert (made.status_code, made.json()) == (201, facility)
+    assert facility in server.get("/api/facilities")["facilities"]
+    change = {"name_en": "First Hospital", "tier": "city", "grade": "三级甲等"}
+    assert server.client.patch("/api/facilities/API-F", json=change).json() == facility | change
+    assert facility | change in server.get("/api/facilities")["facilities"]
+    assert server.client.patch("/api/facilities/API-F", json={"name": ""}).json()["name"] == "API-F"
+    for wrong in (
+        {"tier": "village"},
+        {"name": "a" * 201},
+        {"grade": "a" * 41},
+        {"code": "X"},
+        {"name": "a\nb"},
+    ):
+        assert server.client.patch("/api/facilities/API-F", json=wrong).status_code == 400, wrong
+    assert server.client.patch("/api/facilities/NONE", json=change).status_code == 404
+
+
+def test_facilities_by_the_command_line(server: Server) -> None:
+    server.run("facility", "add", "CLI-F", "第二医院", "--tier", "county")
+    server.run("facility", "change", "CLI-F", "--name-en", "Second Hospital", "--grade", "二级甲等")
+    facility = {
+        "code": "CLI-F",
+        "name": "第二医院",
+        "name_en": "Second Hospital",
+        "tier": "county",
+        "grade": "二级甲等",
+    }
+    assert facility in server.get("/api/facilities")["facilities"]
+    listed = next(
+        row for row in server.run("facility", "list").stdout.splitlines() if row.startswith("CLI-F")
+    )
+    assert listed.split("  ")[0] == "CLI-F"
+    assert all(value in listed for value in facility.values())
+    for command, said in (
+        (("add", "CLI-F"), "already"), (("change", "NONE", "--tier", "city"), "no facility NONE"),
+        (("change", "CLI-F", "--tier", "village"), "province, city, county, township"),
+    ):  # fmt: skip
+        done = server.run("facility", *command, check=False)
+        assert done.returncode == 1
+        assert said in done.stderr.replace("\n", " ")
 
 
 def test_strangers_are_told_nothing(server: Server) -> None:
@@ -166,6 +205,7 @@ def test_the_api_is_described(server: Server) -> None:
     assert set(paths["/api/devices"]) == {"get", "post"}
     assert set(paths["/api/devices/{device_id}"]) == {"patch", "delete"}
     assert set(paths["/api/facilities"]) == {"get", "post"}
+    assert set(paths["/api/facilities/{code}"]) == {"patch"}
 
 
 def test_a_user_is_not_added_twice(server: Server) -> None:

@@ -13,11 +13,11 @@ from pacs.access import may_store
 from pacs.encoded import EncodedError, read_instance
 from pacs.errors import Forbidden
 from pacs.values import text
+from storage.facilities import LOCAL
 from storage.importing import HEAD_BYTES, identify, take
 from storage.intake import Intake
 from storage.reception import Reception
 from storage.records import Origin
-from storage.registry import LOCAL
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.apart import TYPES, store_apart
 from viewer_api.dicomweb.bodies import BadBody, Parts, Rest, Whole, chunks_of

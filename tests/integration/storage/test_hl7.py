@@ -20,7 +20,8 @@ from pacs.hl7message import OrderError, read_message
 from pacs.values import Json, text
 from pacs.worklist import step_of
 from storage.archive import Archive
-from storage.registry import RegisteredDevice, add_device, add_facility
+from storage.facilities import add_facility
+from storage.registry import RegisteredDevice, add_device
 from storage.worklist import list_entries, search
 from tests.integration.storage.test_worklist import ADMIN, DAYS, EVERYTHING, asked
 from tests.support.certificates import Certificate, authority, signed

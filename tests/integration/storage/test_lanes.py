@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from storage.archive import Archive
+from storage.facilities import add_facility
 from storage.indexing import TRIES_MAX, index_next
 from storage.lanes import Turns, claimed, waiting_packs
 from storage.reception import Reception
 from storage.records import Origin
-from storage.registry import add_facility
 from storage.shipping import ship
 from storage.spool import Spool, recover
 from tests.integration.storage.test_indexing import encoded, instance, packed

@@ -14,8 +14,8 @@ from pacs.values import Json, text
 from pacs.worklist import STEP_ID, STEP_STATUS, element, step_of
 from storage import performed
 from storage.archive import Archive
+from storage.facilities import add_facility
 from storage.performed import Summary, change, create, recount, summarise
-from storage.registry import add_facility
 from storage.sweeps import sweep
 from storage.worklist import list_entries, schedule, search
 from tests.integration.storage.test_indexing import Noted

@@ -20,6 +20,7 @@ from pacs.query import Query
 from storage import registry, reindexing, renewal, retrieve
 from storage.answers import Answers
 from storage.archive import Archive
+from storage.facilities import list_facilities
 from storage.index.tables import superseded
 from storage.indexing import Outcome, index_next, index_pack
 from storage.lanes import Turns
@@ -378,7 +379,7 @@ def test_an_empty_database_is_filled_from_the_store_alone(archive: Archive) -> N
     work(archive)
     assert answers(archive) == before
     assert sorted(kind for kind, _ in open_incidents(archive)) == told
-    assert [code for code, _ in registry.list_facilities(archive)] == ["HOSP2", "LOCAL"]
+    assert [f.code for f in list_facilities(archive)] == ["HOSP2", "LOCAL"]
     with archive.database.begin() as connection:
         assert [r[0::2] for r in connection.execute(text(received))] == [r[0::2] for r in then]
         anew = set(connection.execute(text("SELECT id FROM series")).scalars())

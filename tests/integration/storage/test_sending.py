@@ -14,8 +14,9 @@ from pacs.access import Principal, Role
 from pacs.errors import NotFound, SettingError
 from storage import remotes, routing, sending
 from storage.archive import Archive
+from storage.facilities import add_facility
 from storage.indexing import index_pack
-from storage.registry import RegisteredDevice, add_device, add_facility
+from storage.registry import RegisteredDevice, add_device
 from storage.remotes import Remote, add_remote, list_remotes, remote_called, remote_named
 from storage.routing import Route, add_route
 from storage.sending import REFUSALS_MAX, Lane, Send

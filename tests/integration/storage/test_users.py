@@ -12,7 +12,7 @@ from dicom_node.identity import JWT, PASSCODE, Users
 from pacs.access import Principal, Role
 from storage.accounts import add_user, find_user
 from storage.archive import Archive
-from storage.registry import add_facility
+from storage.facilities import add_facility
 from storage.tokens import TokenIssuer
 
 NAME, PASSWORD = "doctor", "a doctor's password"

@@ -27,7 +27,7 @@ from pacs.worklist import (
 )
 from storage import worklist
 from storage.archive import Archive
-from storage.registry import add_facility
+from storage.facilities import add_facility
 from storage.worklist import carry_out, schedule, search
 
 DAYS = (date(2026, 7, 1), date(2026, 7, 31))

@@ -2,6 +2,8 @@
 export interface Facility {
   code: string
   name: string
+  /** Empty where nobody said. */
+  name_en: string
 }
 
 export interface Study {

@@ -1,4 +1,5 @@
 import type { TFunction } from 'i18next'
+import type { Facility } from '../api/types'
 
 export interface Named {
   patient_name: string | null
@@ -10,6 +11,12 @@ export function nameLines(study: Named): { main: string | null; second: string |
   const latin = study.patient_name?.replaceAll('^', ' ').replace(/\s+/g, ' ').trim() || null
   const characters = study.patient_name_ideographic?.replaceAll('^', '').trim() || null
   return characters ? { main: characters, second: latin } : { main: latin, second: null }
+}
+
+/** In the reader's language, if the facility has a name in it. */
+export function facilityName(facility: Facility | null, language: string): string | null {
+  if (!facility) return null
+  return language.startsWith('zh') ? facility.name : facility.name_en || facility.name
 }
 
 function utc(date: string): Date | null {

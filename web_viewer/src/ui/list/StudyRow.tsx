@@ -1,7 +1,7 @@
 import { memo, type ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Study } from '../../api/types'
-import { ageText, nameLines, sexText } from '../format'
+import { ageText, facilityName, nameLines, sexText } from '../format'
 import { Thumbnail } from '../Thumbnail'
 
 interface Props {
@@ -33,7 +33,8 @@ export const StudyRow = memo(function StudyRow({
   onOpen,
   onFocus,
 }: Props): ReactElement {
-  const { t } = useTranslation()
+  const { t, i18n } = useTranslation()
+  const facility = facilityName(study.facility, i18n.language)
   const name = nameLines(study)
   const sex = sexText(study.sex, t)
   const years = ageText(study.birth_date, study.study_date, t)
@@ -81,8 +82,8 @@ export const StudyRow = memo(function StudyRow({
         <i aria-hidden="true">/</i>
         <span title={t('list.images', { count: study.instance_count })}>{study.instance_count}</span>
       </span>
-      <span role="gridcell" className="c-fac" title={study.facility?.name ?? ''}>
-        {study.facility?.name}
+      <span role="gridcell" className="c-fac" title={facility ?? ''}>
+        {facility}
       </span>
     </div>
   )

@@ -4,7 +4,7 @@ import type { Manifest } from '../../api/types'
 import { number, personName, sliceLocation, sliceThickness, TAG, text } from '../../data/dicom'
 import { fromVoi } from '../../data/presets'
 import type { ViewState } from '../../render/viewState'
-import { ageText, daText, fixed, nameLines, sexText } from '../format'
+import { ageText, daText, facilityName, fixed, nameLines, sexText } from '../format'
 
 function Corner({ at, lines }: { at: string; lines: (string | null | undefined)[] }): ReactElement {
   return (
@@ -29,7 +29,7 @@ interface Props {
 
 /** Identity comes from the image on the screen, so that it can never be that of another. */
 export function Overlay({ state, manifest, lite }: Props): ReactElement | null {
-  const { t } = useTranslation()
+  const { t, i18n } = useTranslation()
   const { dataset, shownRef, item, shown } = state
   if (!dataset || !shownRef || !item || shown === null || state.phase === 'failed') return null
   const name = personName(dataset, TAG.patientName)
@@ -58,7 +58,7 @@ export function Overlay({ state, manifest, lite }: Props): ReactElement | null {
       <Corner
         at="top-right"
         lines={[
-          text(dataset, TAG.institution) ?? manifest.facility?.name,
+          text(dataset, TAG.institution) ?? facilityName(manifest.facility, i18n.language),
           [daText(text(dataset, TAG.studyDate)), manifest.study_time?.slice(0, 5)].filter(Boolean).join(' '),
           text(dataset, TAG.studyDescription),
           [number(dataset, TAG.seriesNumber), text(dataset, TAG.seriesDescription)]
