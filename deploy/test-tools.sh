@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests talk to and this machine lacks: DCMTK, Chromium, a Valkey or Redis server, Caddy, Orthanc.
+# Installs what the tests talk to and this machine lacks: DCMTK, Chromium and a Chinese font, a Valkey or Redis server,
+# Caddy, Orthanc.
 # The S3 server is SeaweedFS, built by Go where Go can get it; else the tests use `rclone serve s3` and say so.
 set -eu
 SEAWEEDFS=v0.0.0-20260402004241-6213daf11812
@@ -8,6 +9,7 @@ command -v storescu >/dev/null || missing="$missing dcmtk"
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v valkey-server >/dev/null || command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v caddy >/dev/null || missing="$missing caddy"
+[ -n "$(fc-list :lang=zh 2>/dev/null)" ] || missing="$missing fonts-wqy-microhei" # for pages in screenshots
 [ -x /usr/sbin/Orthanc ] || command -v Orthanc >/dev/null || missing="$missing orthanc"
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 if [ -n "$missing" ]; then

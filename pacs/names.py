@@ -45,7 +45,7 @@ def name_tokens(pn: str) -> tuple[str, ...]:
         words = _WORD.findall(fold(group.replace("^", " ")))
         joined = ["".join(words)] if len(words) > 1 else []
         for run in (run for word in [*words, *joined] for run in _runs(word)):
-            if _is_han(run[0]):
+            if is_han(run[0]):
                 _add_han(run, tokens)
             else:
                 _add_prefixes(run, tokens)
@@ -65,7 +65,7 @@ def _runs(word: str) -> list[str]:
     return re.findall(r"[\u3400-\u9fff\U00020000-\U0003ffff]+|[^\u3400-\u9fff\U00020000-\U0003ffff]+", word)
 
 
-def _is_han(character: str) -> bool:
+def is_han(character: str) -> bool:
     return "\u3400" <= character <= "\u9fff" or "\U00020000" <= character <= "\U0003ffff"
 
 

@@ -66,6 +66,7 @@ class Settings:
     worker_processes: int = 2
     worker_nice: int = 10  # 0 to 19: how far workers give way to those who receive and answer
     web_dist: Path = Path(__file__).resolve().parents[1] / "web_viewer" / "dist"
+    annotation_font: str = ""  # file of the font in which pictures are written on; empty: Noto Sans CJK
     ohif_dist: Path = Path(__file__).resolve().parents[1] / "web_viewer" / "ohif" / "dist"  # where it is made
 
     segment_bytes_max: int = 64 * MIB

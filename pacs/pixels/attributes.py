@@ -36,6 +36,16 @@ def of_frame(attributes: Attributes, index: int) -> Attributes:
     return {**attributes, **flat} if flat else attributes
 
 
+def whole_frame(attributes: Attributes, index: int) -> Attributes:
+    """The attributes of frame `index` (from 0) with those of all its functional groups, for who shows them as text."""
+    groups = _json.items(attributes, _SHARED)[:1] + _json.items(attributes, _PER_FRAME)[index : index + 1]
+    flat: dict[str, Any] = {}
+    for group in groups:
+        for macro in group:
+            flat |= _json.first_item(group, macro) or {}
+    return {**attributes, **flat} if flat else attributes
+
+
 def pixel_aspect(attributes: Attributes, index: int = 0) -> float:
     """Height of a pixel over its width, 1.0 where it is not told or absurd (PS3.3 C.7.6.3.1.7, 10.7.1.3)."""
     attributes = of_frame(attributes, index)

@@ -13,6 +13,7 @@ from pacs.pixels.render import render_frame
 from pacs.pixels.window import Window
 from storage.archive import Archive
 from storage.retrieve import Located, read_frame
+from viewer_api.dicomweb.annotation import Pen
 
 GIF = "image/gif"
 KINDS: dict[str, Kind] = {"image/jpeg": "jpeg", "image/png": "png", "image/webp": "webp", GIF: "gif"}
@@ -34,24 +35,40 @@ class Drawing:
     region: tuple[float, float, float, float] | None = None
     box: tuple[int, int] | None = None
     quality: int = QUALITY
+    annotation: tuple[str, ...] = ()  # keywords of PS3.18 8.3.5.1.1, also those that we have not
 
 
-def draw(archive: Archive, located: Located, attributes: Any, index: int, how: Drawing) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A file, and what is otherwise with it than was asked."""
+
+    data: bytes
+    warnings: list[str]
+
+
+def draw(archive: Archive, located: Located, attributes: Any, index: int, how: Drawing) -> Drawn:
     """The frame (from 0) as a file of `how.media_type`; raises CannotRender, which names the frame."""
-    picture = _drawn(archive, located, attributes, index, how)
+    pen = _pen(archive, attributes, how)
+    picture = pen.write(_drawn(archive, located, attributes, index, how), index)
     try:
-        return encode(picture, KINDS[how.media_type], how.quality)
+        return Drawn(encode(picture, KINDS[how.media_type], how.quality), pen.warnings)
     except PixelError as error:
         raise CannotRender(f"frame {index + 1}: {error}") from error
 
 
-def animation(archive: Archive, located: Located, attributes: Any, how: Drawing) -> bytes:
+def animation(archive: Archive, located: Located, attributes: Any, how: Drawing) -> Drawn:
     """All frames as a GIF, as fast as they were taken; raises CannotRender."""
     frames = located.entry.frame_count
     if frames is None or frames > LOOP_FRAMES_MAX:
         raise CannotRender(f"a GIF has at most {LOOP_FRAMES_MAX} frames here; this instance has {frames}")
+    pen = _pen(archive, attributes, how)
     pictures = (_drawn(archive, located, attributes, index, how, LOOP_BOX) for index in range(frames))
-    return animate(pictures, frame_time_ms(attributes))
+    annotated = (pen.write(picture, index) for index, picture in enumerate(pictures))
+    return Drawn(animate(annotated, frame_time_ms(attributes)), pen.warnings)
+
+
+def _pen(archive: Archive, attributes: Any, how: Drawing) -> Pen:
+    return Pen(attributes, how.annotation, how.window, archive.settings.annotation_font)
 
 
 def _drawn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -37,6 +38,12 @@ class MediaRange:
 def accept_of(request: Request) -> str:
     """The `accept` parameter goes before the header (PS3.18 8.3.3.1)."""
     return request.query_params.get("accept") or request.headers.get("accept", "")
+
+
+def warned(texts: Iterable[str]) -> dict[str, str]:
+    """Header fields that say these things; none where there is nothing to say. The texts have no quotes."""
+    said = ", ".join(f'299 tongying "{text}"' for text in texts)
+    return {"Warning": said} if said else {}
 
 
 def parse_accept(header: str) -> list[MediaRange]:

@@ -23,6 +23,7 @@ from storage.paging import as_text, from_text
 from storage.search import COUNTED_MAX, total
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import several, wants_xml
+from viewer_api.dicomweb.media import warned
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb: search"])
 # Of an instance: its own attributes in the table, and what the index holds of the levels above.
@@ -146,9 +147,7 @@ def _answer(request: Request, asked: Asked, who: Principal, archive: Archive) ->
             headers["X-Total-Count"] = str(min(counted, COUNTED_MAX))
         if counted is None or counted > COUNTED_MAX:
             warnings.append("the total is not known" if counted is None else "the total is larger")
-    if warnings:
-        headers["Warning"] = ", ".join(f'299 tongying "{said}"' for said in warnings)
-    return several(found, xml=xml, headers=headers)
+    return several(found, xml=xml, headers=headers | warned(warnings))
 
 
 def _next(request: Request, answers: Answers) -> str:

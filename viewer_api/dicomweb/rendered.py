@@ -15,8 +15,9 @@ from storage.contents import Entry
 from storage.renditions import read_thumbnail
 from storage.retrieve import Located, described, find_series, read_bulk, series_instances
 from viewer_api.auth import TheArchive, Who
+from viewer_api.dicomweb.annotation import annotation
 from viewer_api.dicomweb.drawing import GIF, KINDS, QUALITY, Drawing, animation, box, draw, whole, window
-from viewer_api.dicomweb.media import accept_of, choose
+from viewer_api.dicomweb.media import accept_of, choose, warned
 from viewer_api.dicomweb.wado import INSTANCE, SERIES, frame_numbers
 from viewer_api.direct import DirectRoute
 
@@ -43,8 +44,10 @@ def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, se
     how = _asked(request, media_type, located)
     headers = {"Cache-Control": "private, max-age=3600", "Vary": "Accept"}
     if media_type == GIF and not frames and (located.entry.frame_count or 0) > 1:
-        return Response(animation(archive, located, attributes, how), headers=headers, media_type=GIF)
-    return Response(draw(archive, located, attributes, index, how), headers=headers, media_type=media_type)
+        drawn = animation(archive, located, attributes, how)
+    else:
+        drawn = draw(archive, located, attributes, index, how)
+    return Response(drawn.data, headers=headers | warned(drawn.warnings), media_type=media_type)
 
 
 @router.get("/thumbnail")
@@ -65,7 +68,7 @@ def instance_thumbnail(request: Request, who: Who, archive: TheArchive, study_ui
     """A small picture of one instance."""
     located, attributes = described(archive, who, study_uid, series_uid, sop_instance)
     small = draw(archive, located, attributes, representative_frame(attributes), THUMBNAIL)
-    return Response(small, media_type=THUMBNAIL.media_type)
+    return Response(small.data, media_type=THUMBNAIL.media_type)
 
 
 @router.get("/rendered")
@@ -95,7 +98,8 @@ def document(accept: str, archive: Archive, located: Located, attributes: Any) -
 
 
 def _asked(request: Request, media_type: str, located: Located) -> Drawing:
-    """`window=center,width[,function]`, `viewport=width,height[,sx,sy[,sw,sh]]` and `quality` (PS3.18 8.3.5.1)."""
+    """`window=center,width[,function]`, `viewport=width,height[,sx,sy[,sw,sh]]`, `quality` and `annotation`
+    (PS3.18 8.3.5.1)."""
     given = request.query_params
     parts = (given.get("window") or "").split(",")
     if parts != [""] and not 2 <= len(parts) <= 3:
@@ -109,6 +113,7 @@ def _asked(request: Request, media_type: str, located: Located) -> Drawing:
         region=_source(viewport[2:], located.entry) if len(viewport) > 2 else None,
         box=box(*viewport[:2]) if len(viewport) > 1 else None,
         quality=whole("quality", given.get("quality") or str(QUALITY), 1, 100),
+        annotation=annotation(given),
     )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pacs.attributes import Attribute, Level, above, at
+from pacs.pixels.captions import KEYWORDS
 from pacs.pixels.encode import ENCODABLE, LOSSLESS
 from pacs.uids import UID_LENGTH_MAX
+from viewer_api.dicomweb import annotation
 from viewer_api.dicomweb.datasets import JSON, XML
 from viewer_api.dicomweb.drawing import FUNCTIONS, KINDS, QUALITY, SIDE_MAX
 from viewer_api.dicomweb.media import ACCEPT_CHARACTERS_MAX, EXPLICIT_LITTLE
@@ -102,6 +104,11 @@ TAKEN = (*PART_10, *_both(Media(JSON)), *_both(Media(XML)))
 PICTURES = tuple(Media(media_type) for media_type in KINDS)
 RENDERED = (*PICTURES, *(Media(media_type) for media_type in DOCUMENTS))
 
+_ANNOTATION = Parameter(
+    annotation.PARAMETER,
+    {"type": "string", "pattern": annotation.PATTERN},
+    f"{' or '.join(KEYWORDS)}, or both: burned into the picture",
+)  # fmt: skip
 ACCEPT = Parameter("accept", {"type": "string", "maxLength": ACCEPT_CHARACTERS_MAX}, "Goes before the header")
 _NUMBER = r"-?[0-9]{1,6}(\.[0-9]{1,6})?"
 _SIDE = rf"[1-9][0-9]{{0,{len(str(SIDE_MAX)) - 2}}}"
@@ -112,6 +119,7 @@ DRAWN = (
     Parameter("viewport", {"type": "string", "pattern": rf"^{_SIDE},{_SIDE}(,[0-9]*,[0-9]*(,[0-9]*,[0-9]*)?)?$"},
               "width,height, and the part of the source: x,y,width,height"),
     Parameter("quality", {"type": "integer", "minimum": 1, "maximum": 100, "default": QUALITY}),
+    _ANNOTATION,
 )  # fmt: skip
 _UID = {"type": "string", "pattern": UID_PATTERN, "maxLength": UID_LENGTH_MAX}
 _SIDES = {"type": "integer", "minimum": 1, "maximum": SIDE_MAX}
@@ -128,11 +136,15 @@ OF_WADO_URI = (
     Parameter("columns", _SIDES),
     Parameter("region", {"type": "string"}, "xmin,ymin,xmax,ymax, each from 0 to 1"),
     Parameter("imageQuality", {"type": "integer", "minimum": 1, "maximum": 100, "default": QUALITY}),
+    _ANNOTATION,
 )
 
 
 # Of what is one sequence of bytes, and no multipart answer (RFC 9110 13.1, 14).
 RANGES = (206, 304, 416)
+WARNED = {
+    "Warning": "299: of an annotation that is not supported, does not fit, or that the font cannot write"
+}
 RANGED = {"ETag": "of these bytes", "Accept-Ranges": "bytes", "Content-Range": "of a part"}
 
 
@@ -167,7 +179,7 @@ def _retrieve(name: str, gives: tuple[Media, ...], *statuses: int, drawn: bool =
     ranged = 206 in statuses
     return Transaction(
         name, "10.4", gives, parameters=parameters, statuses=(200, 406, *statuses),
-        told=(200, 206) if ranged else (200,), headers=RANGED if ranged else {},
+        told=(200, 206) if ranged else (200,), headers=RANGED if ranged else WARNED if drawn else {},
     )  # fmt: skip
 
 
@@ -219,5 +231,5 @@ TRANSACTIONS: dict[tuple[str, str], Transaction] = {
 }
 URI_SERVICE = Transaction(
     "RetrieveInstanceByURI", "9", (*PICTURES, Media(DICOM, syntaxes=PART_10[0].syntaxes), *RENDERED[len(KINDS) :]),
-    parameters=OF_WADO_URI, statuses=(200, 406, 422, *RANGES), told=(200, 206), headers=RANGED,
+    parameters=OF_WADO_URI, statuses=(200, 406, 422, *RANGES), told=(200, 206), headers=RANGED | WARNED,
 )  # fmt: skip

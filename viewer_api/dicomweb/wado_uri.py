@@ -12,6 +12,7 @@ from pacs.pixels.attributes import representative_frame
 from pacs.uids import clean_uid
 from storage.retrieve import Located, described
 from viewer_api.auth import TheArchive, Who
+from viewer_api.dicomweb.annotation import annotation
 from viewer_api.dicomweb.drawing import (
     KINDS,
     PIXELS_MAX,
@@ -23,7 +24,7 @@ from viewer_api.dicomweb.drawing import (
     whole,
     window,
 )  # fmt: skip
-from viewer_api.dicomweb.media import MediaRange, choose
+from viewer_api.dicomweb.media import MediaRange, choose, warned
 from viewer_api.dicomweb.rendered import ENCAPSULATED_DOCUMENT, document
 from viewer_api.dicomweb.wado import DICOM, single
 
@@ -52,8 +53,9 @@ def wado(request: Request, who: Who, archive: TheArchive) -> Response:
     number = given.get("frameNumber")
     index = whole("frameNumber", number, 1, FRAMES_MAX) - 1 if number else representative_frame(attributes)
     how = _asked(given, media_type, located)
-    return Response(draw(archive, located, attributes, index, how), media_type=media_type,
-                    headers={"Cache-Control": "private, max-age=3600"})  # fmt: skip
+    drawn = draw(archive, located, attributes, index, how)
+    headers = {"Cache-Control": "private, max-age=3600"} | warned(drawn.warnings)
+    return Response(drawn.data, headers=headers, media_type=media_type)
 
 
 def _offered(located: Located) -> list[str]:
@@ -74,6 +76,7 @@ def _asked(given: QueryParams, media_type: str, located: Located) -> Drawing:
         region=_region(given.get("region") or ""),
         box=_box(columns, rows),
         quality=whole("imageQuality", given.get("imageQuality") or str(QUALITY), 1, 100),
+        annotation=annotation(given),
     )
 
 
