@@ -11,12 +11,16 @@ import httpx
 import pytest
 from pydicom import dcmread
 
+from pacs.pixels.video import CONTAINERS
 from tests.support.dicom import describe, send_raw
 from tests.support.server import Server
 from tests.support.studies import ct_study
 from tests.support.watch import settled
+from viewer_api.dicomweb.rendered import DOCUMENTS
 
 WADL, JSON = "application/vnd.sun.wadl+xml", "application/json"
+# Frames that are given as they were stored, and not made.
+AS_STORED = ("image/dicom-rle", "image/jpx", "image/jxl", "video/mpeg2", "video/mp4", "video/h265")
 W = "{http://wadl.dev.java.net/2009/02}"
 # PS3.18 table H-1, as far as it is of the Studies Service and claimed.
 STUDIES = {
@@ -144,12 +148,12 @@ def test_what_is_told_can_be_had(server: Server, tmp_path: Path) -> None:
                 refused[where.rpartition("/")[2], accept] = answer.status_code
             else:
                 assert accept.startswith(kind), where
-    documents = {("rendered", kind) for kind in ("application/pdf", "text/xml", "application/octet-stream")}
+    others = {("rendered", kind) for kind in (*DOCUMENTS, *CONTAINERS)}
     baseline = {accept for _, accept in refused if accept.endswith("1.2.840.10008.1.2.4.50")}
-    rle = {accept for _, accept in refused if "dicom-rle" in accept}
-    assert (len(baseline), len(rle)) == (2, 4)
+    stored = {accept for _, accept in refused if any(kind in accept for kind in AS_STORED)}
+    assert (len(baseline), len(stored)) == (2, 2 * (len(AS_STORED) + 15))
     assert refused == {
-        **dict.fromkeys(documents, 406),
+        **dict.fromkeys(others, 406),
         **{("{frameList}", accept): 422 for accept in baseline},
-        **{("{frameList}", accept): 406 for accept in rle},
+        **{("{frameList}", accept): 406 for accept in stored},
     }

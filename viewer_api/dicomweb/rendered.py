@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from pacs.encoded.syntax import is_video
 from pacs.errors import BadQuery
 from pacs.pixels.attributes import representative_frame
 from storage.archive import Archive
@@ -18,6 +19,7 @@ from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.annotation import annotation
 from viewer_api.dicomweb.drawing import GIF, KINDS, QUALITY, Drawing, animation, box, draw, whole, window
 from viewer_api.dicomweb.media import accept_of, choose, warned
+from viewer_api.dicomweb.video import film
 from viewer_api.dicomweb.wado import INSTANCE, SERIES, frame_numbers
 from viewer_api.direct import DirectRoute
 
@@ -35,10 +37,12 @@ DOCUMENTS = ("application/pdf", "text/xml", "application/octet-stream")
 def rendered(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
              sop_instance: str, frames: str = "") -> Response:  # fmt: skip
     """A frame as a picture; without a number the one that represents the instance, or as a GIF all of them. A PDF
-    comes as it is."""
+    and video come as they are."""
     located, attributes = described(archive, who, study_uid, series_uid, sop_instance)
     if ENCAPSULATED_DOCUMENT in attributes:
         return document(accept_of(request), archive, located, attributes)
+    if is_video(located.entry.transfer_syntax) and not frames:
+        return film(request, accept_of(request), archive, located)
     media_type, _ = choose(accept_of(request), list(KINDS), multipart=False)
     index = frame_numbers(frames)[0] if frames else representative_frame(attributes)
     how = _asked(request, media_type, located)

@@ -11,6 +11,8 @@ from typing import Any
 from pacs.attributes import Attribute, Level, above, at
 from pacs.pixels.captions import KEYWORDS
 from pacs.pixels.encode import ENCODABLE, LOSSLESS
+from pacs.pixels.parts import SYNTAXES
+from pacs.pixels.video import CONTAINERS
 from pacs.uids import UID_LENGTH_MAX
 from viewer_api.dicomweb import annotation
 from viewer_api.dicomweb.datasets import JSON, XML
@@ -24,7 +26,6 @@ from viewer_api.dicomweb.zipped import ZIP
 
 ROOT, WADO_URI = "/dicom-web", "/wado"
 STUDIES, STUDY = "/studies", "/studies/{study_uid}"
-RLE = "1.2.840.10008.1.2.5"
 UID_PATTERN = r"^[0-9]+(\.[0-9]+)*$"
 EVERYWHERE = (400, 401, 404, 503)  # may be answered to all requests
 Schema = dict[str, Any]
@@ -93,7 +94,9 @@ def _frames() -> Iterable[Media]:
             s for s in PART_TYPES if PART_TYPES[s] == media_type and s in ENCODABLE and s != default
         )
         yield from _both(Media(media_type, syntaxes=(default, *others)))
-    yield from _both(Media(PART_TYPES[RLE], syntaxes=(RLE,)))  # as it was stored; it is not made
+    for media_type, syntaxes in SYNTAXES.items():  # as it was stored; none of these is made
+        if media_type not in DEFAULT_SYNTAX and media_type in PART_TYPES.values():
+            yield from _both(Media(media_type, syntaxes=syntaxes))
 
 
 DATASETS = (Media(JSON), Media(XML, True))
@@ -102,7 +105,7 @@ PART_10 = _both(Media(DICOM, syntaxes=(EXPLICIT_LITTLE, *sorted(LOSSLESS), "*"))
 FILES = (*PART_10, Media(ZIP, syntaxes=("*", EXPLICIT_LITTLE, *sorted(LOSSLESS))))
 TAKEN = (*PART_10, *_both(Media(JSON)), *_both(Media(XML)))
 PICTURES = tuple(Media(media_type) for media_type in KINDS)
-RENDERED = (*PICTURES, *(Media(media_type) for media_type in DOCUMENTS))
+RENDERED = (*PICTURES, *(Media(media_type) for media_type in (*CONTAINERS, *DOCUMENTS)))
 
 _ANNOTATION = Parameter(
     annotation.PARAMETER,
@@ -179,7 +182,7 @@ def _retrieve(name: str, gives: tuple[Media, ...], *statuses: int, drawn: bool =
     ranged = 206 in statuses
     return Transaction(
         name, "10.4", gives, parameters=parameters, statuses=(200, 406, *statuses),
-        told=(200, 206) if ranged else (200,), headers=RANGED if ranged else WARNED if drawn else {},
+        told=(200, 206) if ranged else (200,), headers=(RANGED if ranged else {}) | (WARNED if drawn else {}),
     )  # fmt: skip
 
 
@@ -204,18 +207,22 @@ TRANSACTIONS: dict[tuple[str, str], Transaction] = {
     ("GET", STUDY): _retrieve("RetrieveStudy", FILES, 422, *RANGES),
     ("POST", STUDY): _store("StoreStudyInstances"),
     ("GET", STUDY + "/metadata"): _metadata("RetrieveStudyMetadata"),
-    ("GET", STUDY + "/rendered"): _retrieve("RetrieveRenderedStudy", RENDERED, 422, drawn=True),
+    ("GET", STUDY + "/rendered"): _retrieve("RetrieveRenderedStudy", RENDERED, 422, *RANGES, drawn=True),
     ("GET", STUDY + "/thumbnail"): _thumbnail("RetrieveStudyThumbnail"),
     ("GET", STUDY + "/series"): _search("SearchForStudySeries", Level.SERIES),
     ("GET", STUDY + "/instances"): _search("SearchForStudyInstances", Level.IMAGE),
     ("GET", STUDY + SERIES): _retrieve("RetrieveSeries", FILES, 422, *RANGES),
     ("GET", STUDY + SERIES + "/metadata"): _metadata("RetrieveSeriesMetadata"),
-    ("GET", STUDY + SERIES + "/rendered"): _retrieve("RetrieveRenderedSeries", RENDERED, 422, drawn=True),
+    ("GET", STUDY + SERIES + "/rendered"): _retrieve(
+        "RetrieveRenderedSeries", RENDERED, 422, *RANGES, drawn=True
+    ),
     ("GET", STUDY + SERIES + "/thumbnail"): _thumbnail("RetrieveSeriesThumbnail"),
     ("GET", STUDY + SERIES + "/instances"): _search("SearchForStudySeriesInstances", Level.IMAGE),
     ("GET", STUDY + INSTANCE): _retrieve("RetrieveInstance", FILES, 422, *RANGES),
     ("GET", STUDY + INSTANCE + "/metadata"): _retrieve("RetrieveInstanceMetadata", DATASETS),
-    ("GET", STUDY + INSTANCE + "/rendered"): _retrieve("RetrieveRenderedInstance", RENDERED, 422, drawn=True),
+    ("GET", STUDY + INSTANCE + "/rendered"): _retrieve(
+        "RetrieveRenderedInstance", RENDERED, 422, *RANGES, drawn=True
+    ),
     ("GET", STUDY + INSTANCE + "/thumbnail"): _thumbnail("RetrieveInstanceThumbnail"),
     ("GET", STUDY + INSTANCE + "/bulkdata/{path}"): _retrieve(
         "RetrieveBulkdata", _both(Media(OCTETS)), *RANGES

@@ -14,10 +14,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from pacs.access import Principal
+from pacs.encoded.syntax import is_video
 from pacs.errors import BadQuery, CannotRender, NotAcceptable
 from pacs.fileset import Member, dicomdir
 from pacs.pixels.description import PixelError
 from pacs.pixels.encode import ENCODABLE, LOSSLESS
+from pacs.pixels.parts import SYNTAXES
 from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, frame_in
 from pacs.values import Json
 from storage import retrieve
@@ -50,14 +52,8 @@ router = APIRouter(
 SERIES, INSTANCE = "/series/{series_uid}", "/series/{series_uid}/instances/{sop_instance}"
 DICOM, OCTETS = "application/dicom", "application/octet-stream"
 FRAMES_MAX = 1000  # in one request
-PART_TYPES = {  # PS3.18 table 8.7.3-5: the media type of a compressed frame
-    "1.2.840.10008.1.2.4.50": "image/jpeg", "1.2.840.10008.1.2.4.51": "image/jpeg",
-    "1.2.840.10008.1.2.4.57": "image/jpeg", "1.2.840.10008.1.2.4.70": "image/jpeg",
-    "1.2.840.10008.1.2.5": "image/dicom-rle", "1.2.840.10008.1.2.4.80": "image/jls",
-    "1.2.840.10008.1.2.4.81": "image/jls", "1.2.840.10008.1.2.4.90": "image/jp2",
-    "1.2.840.10008.1.2.4.91": "image/jp2", "1.2.840.10008.1.2.4.201": "image/jphc",
-    "1.2.840.10008.1.2.4.202": "image/jphc", "1.2.840.10008.1.2.4.203": "image/jphc",
-}  # fmt: skip
+# The media type of a compressed frame, or of video, by its transfer syntax (PS3.18 table 8.7.3-5).
+PART_TYPES = {syntax: kind for kind, several in reversed(SYNTAXES.items()) for syntax in several}
 
 # What frames of a type are in, if none is named and they did not come in it (PS3.18 table 8.7.3-5).
 DEFAULT_SYNTAX = {
@@ -211,7 +207,7 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
     """Frames as they are encoded, or decoded to Explicit VR Little Endian's samples."""
     located = retrieve.one(archive, who, study_uid, series_uid, sop_instance)
     original = located.entry.transfer_syntax
-    compressed = PART_TYPES.get(original)
+    compressed = _stored_type(original)
     offered = [OCTETS, *([compressed] if compressed else []), *(t for t in DEFAULT_SYNTAX if t != compressed)]
     numbers = frame_numbers(frames)
     part_type, chosen = choose(accept_of(request), offered, multipart=None if len(numbers) == 1 else True)
@@ -219,7 +215,7 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
     ranges = [frame_ranges(located, number) for number in numbers]
     content_type = f"{part_type}; transfer-syntax={syntax}"
     if syntax == original or (syntax not in ENCODABLE and original in NATIVE - {BIG_ENDIAN}):
-        parts = [_stored(archive, located, content_type, one) for one in ranges]
+        parts = [stored(archive, located, content_type, one) for one in ranges]
     else:
         parts = _anew(archive, who, located, content_type, numbers, syntax)
     multipart = chosen.is_multipart or chosen.media_type == "*/*"
@@ -229,20 +225,26 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
     return answer
 
 
+def _stored_type(syntax: str) -> str | None:
+    """The media type of what was stored in this transfer syntax, None where it is no compressed one. Video in several
+    fragments (Fragmentable, PS3.6 A) is of the type of video in one."""
+    return PART_TYPES.get(syntax.removesuffix(".1") if is_video(syntax) else syntax)
+
+
 def _frame_syntax(part_type: str, chosen: MediaRange, located: Located) -> str:
     """The transfer syntax of frames of this media type; raises NotAcceptable."""
     original, asked = located.entry.transfer_syntax, chosen.transfer_syntax
     if part_type == OCTETS:
         return wanted_syntax(chosen, located)
     if asked in (None, "*"):
-        return original if PART_TYPES.get(original) == part_type else DEFAULT_SYNTAX[part_type]
+        return original if _stored_type(original) == part_type else DEFAULT_SYNTAX[part_type]
     if asked != original and (asked not in ENCODABLE or PART_TYPES[asked] != part_type):
-        possible = ", ".join(sorted(s for s in ENCODABLE if PART_TYPES[s] == part_type))
+        possible = ", ".join(sorted(s for s in {*ENCODABLE, original} if _stored_type(s) == part_type))
         raise NotAcceptable(f"possible here for {part_type}: transfer-syntax={possible}")
     return asked
 
 
-def _stored(archive: Archive, located: Located, content_type: str, ranges: Ranges) -> Part:
+def stored(archive: Archive, located: Located, content_type: str, ranges: Ranges) -> Part:
     """Bytes of an instance as they are."""
     length = sum(length for _, length in ranges)
     return Part(
@@ -280,6 +282,6 @@ def bulk_data(request: Request, who: Who, archive: TheArchive, study_uid: str, s
     else:
         values = [bulk_ranges(located, path)]
     if chosen.is_multipart:
-        return parts_answer(OCTETS, [_stored(archive, located, OCTETS, one) for one in values])
-    whole = _stored(archive, located, OCTETS, tuple(chain.from_iterable(values)))
+        return parts_answer(OCTETS, [stored(archive, located, OCTETS, one) for one in values])
+    whole = stored(archive, located, OCTETS, tuple(chain.from_iterable(values)))
     return ranged(request, whole, f"{located.entry.sha256}-{path}")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.datastructures import QueryParams
 
+from pacs.encoded.syntax import is_video
 from pacs.errors import BadQuery
 from pacs.pixels.attributes import representative_frame
 from pacs.uids import clean_uid
@@ -26,6 +27,7 @@ from viewer_api.dicomweb.drawing import (
 )  # fmt: skip
 from viewer_api.dicomweb.media import MediaRange, choose, warned
 from viewer_api.dicomweb.rendered import ENCAPSULATED_DOCUMENT, document
+from viewer_api.dicomweb.video import film
 from viewer_api.dicomweb.wado import DICOM, single
 
 router = APIRouter(tags=["DICOMweb: WADO-URI"])
@@ -43,9 +45,12 @@ def wado(request: Request, who: Who, archive: TheArchive) -> Response:
         raise BadQuery("anonymize is not offered")
     uids = [clean_uid(given.get(name) or "") for name in UIDS]
     located, attributes = described(archive, who, *uids)
-    if ENCAPSULATED_DOCUMENT in attributes and DICOM not in (given.get("contentType") or ""):
-        return document(given.get("contentType") or "", archive, located, attributes)
-    media_type, _ = choose(given.get("contentType") or "", _offered(located), multipart=False)
+    accept = given.get("contentType") or ""
+    if ENCAPSULATED_DOCUMENT in attributes and DICOM not in accept:
+        return document(accept, archive, located, attributes)
+    if is_video(located.entry.transfer_syntax) and accept and DICOM not in accept:
+        return film(request, accept, archive, located)
+    media_type, _ = choose(accept, _offered(located), multipart=False)
     if media_type == DICOM:
         syntax = given.get("transferSyntax")
         wanted = MediaRange(DICOM, 1.0, {"transfer-syntax": syntax} if syntax else {})

@@ -1,0 +1,28 @@
+"""Video as rendered resource (PS3.18 8.7.4): the stream of an instance that is one, as it was stored; none is made."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from pacs.errors import CannotRender
+from pacs.pixels.video import HEAD_BYTES, container_of
+from storage.archive import Archive
+from storage.retrieve import Located, cut, frame_ranges, read_ranges
+from viewer_api.dicomweb.media import choose
+from viewer_api.dicomweb.ranges import ranged
+from viewer_api.dicomweb.wado import stored
+
+
+def film(request: Request, accept: str, archive: Archive, located: Located) -> Response:
+    """The stream, or the range of it that a player asks for. Raises CannotRender, NotAcceptable."""
+    ranges = frame_ranges(located, 0)
+    media_type = container_of(b"".join(read_ranges(archive, located, cut(ranges, 0, HEAD_BYTES))))
+    if media_type is None:
+        raise CannotRender("this video is in no container; transfer-syntax=* gives it as received")
+    choose(accept, [media_type], multipart=False)
+    answer = ranged(
+        request, stored(archive, located, media_type, ranges), f"{located.entry.sha256}-1-rendered"
+    )
+    answer.headers["Cache-Control"] = "private, max-age=3600"
+    return answer
