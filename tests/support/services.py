@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -274,21 +275,31 @@ class Caddy:
     """The Caddyfile of the deployment on free ports, in front of a port of ours."""
 
     def __init__(self, caddy: str, folder: Path, upstream_port: int) -> None:
-        self.https_port, health = free_port(), free_port()
+        self.http_port, self.https_port, health = free_port(), free_port(), free_port()
         self._folder = folder
         self.service = Service(
             "caddy",
             [caddy, "run", "--config", ROOT / "deploy" / "Caddyfile", "--adapter", "caddyfile"],
             folder / "caddy.log",
-            lambda: answers(self.https_port) and answers(health) and self.root_certificate.exists(),
+            lambda: answers(health) and self.root_certificate.exists() and self._speaks_tls(),
             {
-                "SITE_HTTP_PORT": str(free_port()),
+                "SITE_HTTP_PORT": str(self.http_port),
                 "SITE_HTTPS_PORT": str(self.https_port),
                 "SITE_HEALTH_PORT": str(health),
                 "SITE_UPSTREAM": f"127.0.0.1:{upstream_port}",
                 "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder),
             },
         )  # fmt: skip
+
+    def _speaks_tls(self) -> bool:
+        """Its certificate is made a moment after it listens."""
+        trusted = ssl.create_default_context(cafile=str(self.root_certificate))
+        try:
+            with socket.create_connection(("127.0.0.1", self.https_port), 2) as plain:
+                trusted.wrap_socket(plain, server_hostname="localhost").close()
+        except OSError:
+            return False
+        return True
 
     @property
     def root_certificate(self) -> Path:
