@@ -57,12 +57,12 @@ class Peer(Protocol):
 
 
 class Tongying:
-    """`tongying up`, all in one, with default settings."""
+    """`tongying up`, all in one, with default settings but for those given."""
 
     name, ae_title = TONGYING, "TONGYING"
 
-    def __init__(self, folder: Path) -> None:
-        self.server = Server(folder / "tongying")
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+        self.server = Server(folder / "tongying", settings or {})
         try:
             self.server.start()
         except BaseException:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from bench.corpus import Study, make_study
+from bench.distant import REMARK, Samples, beside, distant
 from bench.measure import Figure, Group, Row, cpu_seconds, milliseconds, until
 from bench.peers import TONGYING, Peer, Web
 from bench.run import Run
@@ -32,6 +33,7 @@ REMARKS = (
     "after the other; all answers by the time until the last.",
     "Metadata is asked for as browsers ask (Accept-Encoding: gzip), and its time includes unzipping. Tongying writes "
     "it when it indexes; Orthanc makes it from what its plug-in keeps, or from the files.",
+    REMARK,
 )
 
 
@@ -56,6 +58,8 @@ def measure(run: Run) -> Group:
                 samples[f"{what}, p95", "ms", 95][name] = values
         ours = run.peers.get(TONGYING)
         if ours is not None and ours.web:
+            for what, unit, values in _from_s3(run, ours, clients[TONGYING], study):
+                samples[what, unit, 50][TONGYING] = values
             manifest = replace(ours.web, prefix="")
             taken = [
                 milliseconds(lambda: _first_image(manifest, study)) for _ in range(WARM + run.sizes.requests)
@@ -77,7 +81,7 @@ def measure(run: Run) -> Group:
 
 def _row(what: str, unit: str, percentile: int, by_peer: dict[str, list[float]]) -> Row:
     figures = {name: Figure(tuple(values)) for name, values in by_peer.items()}
-    return Row(what, unit, figures, more_is_better=unit.endswith("/s"), percentile=percentile)
+    return Row(what, unit, figures, more_is_better=unit.endswith("/s") or unit == "%", percentile=percentile)
 
 
 def _store(peer: Peer, study: Study) -> None:
@@ -104,6 +108,18 @@ def _series(peer: Peer, client: Client, study: Study) -> tuple[float, float]:
     if received < study.bytes * 0.99:  # Orthanc may rewrite the file meta information
         raise OSError(f"{peer.name} gave {received} bytes of {study.bytes}")
     return received / 1e6 / seconds, spent * 1000 / (received / 1e6)
+
+
+def _from_s3(run: Run, local: Peer, client: Client, study: Study) -> Samples:
+    with distant(run) as far:
+        _store(far, study)
+        assert far.web is not None
+        with Client(far.web) as far_client:
+            return beside(
+                run.sizes.rounds,
+                lambda: _series(local, client, study),
+                lambda: _series(far, far_client, study),
+            )
 
 
 Request = Callable[[Client], object]

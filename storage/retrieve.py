@@ -19,6 +19,7 @@ from pacs.errors import NotFound
 from pacs.query import Equal, Fuzzy, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
+from storage.blobs.ahead import Span, read_spans
 from storage.contents import Entry, Ranges, decode_metadata, in_display_order
 from storage.index.locator import Fragment, find_fragments, find_fragments_of
 from storage.index.tables import packs, series_packs
@@ -208,11 +209,15 @@ def stream(archive: Archive, located: list[Located]) -> Iterator[tuple[Located, 
     Neighbours in a pack are read together, so a series costs few reads; no piece is larger than READ_BYTES.
     """
     ordered = sorted(located, key=lambda one: (one.key, one.entry.offset))
-    for run in _runs(ordered):
-        if run[-1].entry.offset + run[-1].entry.length - run[0].entry.offset <= READ_BYTES:
-            yield from _read_together(archive, run)
+    reads = [read for run in _runs(ordered) for read in _reads(run)]
+    for (run, span), data in zip(
+        reads, read_spans(archive.objects, (span for _, span in reads)), strict=True
+    ):
+        if _length(run) <= READ_BYTES:
+            yield from _apart(run, memoryview(data))
         else:
-            yield from _read_in_pieces(archive, run[0])
+            _assert_whole(run[0], span, data)
+            yield run[0], memoryview(data), span[1] == run[0].entry.offset
 
 
 def _runs(ordered: list[Located]) -> Iterator[list[Located]]:
@@ -233,17 +238,19 @@ def _fits(run: list[Located], next_one: Located) -> bool:
     return near and new.offset + new.length - start.offset <= READ_BYTES
 
 
-def _read_together(archive: Archive, run: list[Located]) -> Iterator[tuple[Located, memoryview, bool]]:
-    start, last = run[0].entry.offset, run[-1].entry
-    data = memoryview(archive.objects.read_range(run[0].key, start, last.offset + last.length - start))
+def _reads(run: list[Located]) -> Iterator[tuple[list[Located], Span]]:
+    """A run that fits is one read; an instance that does not is several."""
+    yield from ((run, span) for span in _spans(run[0].key, run[0].entry.offset, _length(run)))
+
+
+def _length(run: list[Located]) -> int:
+    return run[-1].entry.offset + run[-1].entry.length - run[0].entry.offset
+
+
+def _apart(run: list[Located], data: memoryview) -> Iterator[tuple[Located, memoryview, bool]]:
     for each in run:
-        offset = each.entry.offset - start
+        offset = each.entry.offset - run[0].entry.offset
         yield each, data[offset : offset + each.entry.length], True
-
-
-def _read_in_pieces(archive: Archive, one: Located) -> Iterator[tuple[Located, memoryview, bool]]:
-    for number, piece in enumerate(_pieces(archive, one, 0, one.entry.length)):
-        yield one, memoryview(piece), number == 0
 
 
 def part10_pieces(
@@ -292,16 +299,24 @@ def read_ranges(archive: Archive, located: Located, ranges: Ranges) -> Iterator[
 
 
 def _pieces(archive: Archive, located: Located, offset: int, length: int) -> Iterator[bytes]:
-    start = located.entry.offset + offset
-    for at in range(start, start + length, READ_BYTES):
-        step = min(READ_BYTES, start + length - at)
-        piece = archive.objects.read_range(located.key, at, step)
-        if len(piece) < step:
-            missing = (
-                f"{step - len(piece)} bytes of {located.entry.sop_instance} are missing in {located.key}"
-            )
-            raise OSError(errno.EIO, missing)
+    spans = list(_spans(located.key, located.entry.offset + offset, length))
+    for span, piece in zip(spans, read_spans(archive.objects, spans), strict=True):
+        _assert_whole(located, span, piece)
         yield piece
+
+
+def _spans(key: str, start: int, length: int) -> Iterator[Span]:
+    """READ_BYTES at most each."""
+    for at in range(start, start + length, READ_BYTES):
+        yield key, at, min(READ_BYTES, start + length - at)
+
+
+def _assert_whole(located: Located, span: Span, piece: bytes) -> None:
+    """Raises OSError."""
+    missing = span[2] - len(piece)
+    if missing:
+        what = f"{missing} bytes of {located.entry.sop_instance} are missing in {located.key}"
+        raise OSError(errno.EIO, what)
 
 
 def read_frame(archive: Archive, located: Located, index: int) -> bytes:

@@ -17,6 +17,7 @@ class ObjectStore(Protocol):
     """The interface. Methods raise ObjectMissing for an unknown or unusable key, OSError where the store is away."""
 
     window_bytes: int  # a read of so many takes hardly longer than one of a few
+    waits: bool  # whether a read waits on another machine, so that it pays to begin it early
 
     def put(self, key: str, data: bytes) -> None:
         """Store a small object; durable, and whole or not at all."""

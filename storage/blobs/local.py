@@ -21,6 +21,7 @@ class LocalStore:
     """Files; a put is written beside, synced and renamed, so that a key is whole or absent."""
 
     window_bytes = 4 * 1024
+    waits = False
 
     def __init__(self, root: Path) -> None:
         self._root = root

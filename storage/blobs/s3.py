@@ -34,6 +34,7 @@ class S3Store:
     """A bucket, and a prefix in it. Opening it asks nothing of the server: a node must start while it is away."""
 
     window_bytes = 8 * MIB
+    waits = True
 
     def __init__(self, client: Minio, bucket: str, prefix: str, region: str) -> None:
         self._client, self._bucket, self._region = client, bucket, region
