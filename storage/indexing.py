@@ -25,11 +25,12 @@ from pacs.uids import is_uid, uid_hash
 from storage import contents, describe, records, renewal
 from storage.archive import Archive
 from storage.blobs import ObjectReader
+from storage.claims import claimed, of_pack
 from storage.contents import Entry
 from storage.database import Unavailable
 from storage.index import writes
 from storage.index.writes import PackRow
-from storage.lanes import Turns, claimed, waiting_packs
+from storage.lanes import Turns, waiting_packs
 from storage.packnames import contents_key, metadata_key
 from storage.parsing import Batch, Body, Parsed, parse
 from storage.records import Origin, Record
@@ -95,7 +96,7 @@ def _next(archive: Archive, turns: Turns, *, again: bool) -> Outcome | None:
     with archive.database.begin() as connection:
         waiting = waiting_packs(connection, again=again)
     for pack in turns.order(waiting, lambda p: (p.facility_id, p.urgent)):
-        with claimed(archive, pack.id) as mine:
+        with claimed(archive, of_pack(pack.id)) as mine:
             outcome = _index_claimed(archive, pack.id) if mine else None
         if outcome is not None and outcome.state != NOTHING:
             turns.served(pack.facility_id)

@@ -11,20 +11,17 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Connection,
     Select,
     and_,
-    bindparam,
     column,
     func,
     not_,
@@ -34,7 +31,6 @@ from sqlalchemy import (
     values,
 )
 
-from storage.archive import Archive
 from storage.index.tables import facilities, packs
 from storage.packnames import is_urgent
 
@@ -141,26 +137,11 @@ def _waiting_packs(*, again: bool) -> Select[Any]:
     return select(oldest.c.id, facilities.c.id, lane.c.urgent).select_from(joined).order_by(oldest.c.id)
 
 
-# Built once, which takes longer than to run them.
+# Built once, which takes longer than to run it.
 _WAITING_PACKS = {again: _waiting_packs(again=again) for again in (False, True)}
-_TRY_LOCK = select(func.pg_try_advisory_lock(bindparam("key", type_=BigInteger)))
-_UNLOCK = select(func.pg_advisory_unlock(bindparam("key", type_=BigInteger)))
 
 
 def waiting_packs(connection: Connection, *, again: bool = False) -> list[WaitingPack]:
     """The oldest ones of each facility and lane: as fast with a hundred thousand in line as with ten. `again`: those
     to be indexed anew, which come after all others."""
     return [WaitingPack(*row) for row in connection.execute(_WAITING_PACKS[again])]
-
-
-@contextmanager
-def claimed(archive: Archive, pack_id: uuid.UUID) -> Iterator[bool]:
-    """Whether the pack is ours for the block: no other worker is at it. A worker that dies lets go of it."""
-    key = int.from_bytes(pack_id.bytes[8:], "big", signed=True)
-    with archive.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        mine = bool(connection.execute(_TRY_LOCK, {"key": key}).scalar())
-        try:
-            yield mine
-        finally:
-            if mine:
-                connection.execute(_UNLOCK, {"key": key})

@@ -15,10 +15,11 @@ from pacs.pixels.icons import icon
 from pacs.pixels.pictures import thumbnail
 from pacs.values import Json
 from storage.archive import Archive
+from storage.claims import claimed, of_thumbnail
 from storage.contents import Entry, in_display_order
 from storage.index.tables import packs, series
 from storage.packnames import thumbnail_key
-from storage.retrieve import Located, read_frame
+from storage.retrieve import Located, cut, frame_ranges, read_ranges
 
 log = get("renditions")
 TRIES_MAX = 3
@@ -33,7 +34,13 @@ LABELS = {"SR": "Report", "DOC": "Document", "ECG": "ECG", "HC": "Hard copy", "A
 
 
 def derive_series(archive: Archive, series_pk: int) -> bool:
-    """Make a series' thumbnail for the instances that it has now; False if that is done, given up, or too early."""
+    """Make a series' thumbnail for the instances that it has now; False if that is done, given up, too early, or
+    another worker is at it."""
+    with claimed(archive, of_thumbnail(series_pk)) as mine:
+        return mine and _derive_claimed(archive, series_pk)
+
+
+def _derive_claimed(archive: Archive, series_pk: int) -> bool:
     with archive.database.begin() as connection:
         row = _count_try(connection, series_pk)
     if row is None:
@@ -93,11 +100,20 @@ def _picture(archive: Archive, series_pk: int, modality: str) -> bytes:
     attributes = _attributes(lines, chosen)
     frame = _frame_to_show(attributes, chosen)
     try:
-        encoded = read_frame(archive, Located(chosen, key, "", ""), frame)
-        return thumbnail(attributes, encoded, chosen.transfer_syntax, frame)
+        return _thumbnail(archive, Located(chosen, key, "", ""), attributes, frame)
     except PixelError as error:
         log.info("thumbnail_impossible", series=series_pk, reason=str(error))
         return unshown(modality)
+
+
+def _thumbnail(archive: Archive, located: Located, attributes: Json, frame: int) -> bytes:
+    ranges = frame_ranges(located, frame)
+
+    def read(start: int, length: int) -> bytes:
+        return b"".join(read_ranges(archive, located, cut(ranges, start, length)))
+
+    size = sum(length for _, length in ranges)
+    return thumbnail(attributes, read, size, located.entry.transfer_syntax, frame)
 
 
 def _frame_to_show(attributes: Json, entry: Entry) -> int:

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from pacs.pixels._json import Attributes
-from pacs.pixels.attributes import pixel_aspect
-from pacs.pixels.description import PixelError
-from pacs.pixels.render import Picture, render_frame
+from pacs.pixels.attributes import of_frame, pixel_aspect
+from pacs.pixels.description import PixelError, describe
+from pacs.pixels.render import Picture, render
+from pacs.pixels.shrink import Reader, decode_shrunk, step_of
 
 Kind = Literal["jpeg", "png", "webp", "gif"]
 
@@ -69,9 +70,15 @@ def fit(
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
-def thumbnail(attributes: Attributes, encoded: bytes, transfer_syntax: str, frame_index: int = 0) -> bytes:
-    """One frame as a JPEG of 256 × 256 pixels, centred on black; arguments and errors of `render_frame`."""
-    picture = render_frame(attributes, encoded, transfer_syntax, frame_index)
+def thumbnail(
+    attributes: Attributes, read: Reader, size: int, transfer_syntax: str, frame_index: int = 0
+) -> bytes:
+    """One frame, of `size` bytes, as a JPEG of 256 × 256 pixels, centred on black. Raises PixelError."""
+    description = describe(attributes)
+    if not 0 <= frame_index < description.frames:
+        raise PixelError(f"there is no frame {frame_index + 1} of {description.frames}")
+    frame = decode_shrunk(description, read, size, transfer_syntax, frame_index)
+    picture = render(frame, description, of_frame(attributes, frame_index), step=step_of(description))
     aspect = pixel_aspect(attributes, frame_index)
     fitted = fit(picture, THUMBNAIL_SIDE, THUMBNAIL_SIDE, aspect, enlarge=True)
     return encode(_centred(fitted), "jpeg", THUMBNAIL_QUALITY)

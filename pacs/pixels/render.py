@@ -44,14 +44,19 @@ def render_frame(
 
 
 def render(
-    frame: Frame, description: PixelDescription, attributes: Attributes, window: Window | None = None
+    frame: Frame,
+    description: PixelDescription,
+    attributes: Attributes,
+    window: Window | None = None,
+    step: int = 1,
 ) -> Picture:
-    """Decoded stored values as an 8 bit picture. `attributes` are those of the frame (see `of_frame`).
+    """Decoded stored values as an 8 bit picture. `attributes` are those of the frame (see `of_frame`); it may hold
+    each `step`-th pixel only.
 
     Raises PixelError on photometric interpretations and tables that cannot be shown.
     """
     picture = _picture(frame, description, attributes, window)
-    mask = hidden(attributes, description.rows, description.columns)
+    mask = hidden(attributes, description.rows, description.columns, step)
     if mask is not None:
         picture = picture.copy()  # it may be the decoded frame itself
         picture[mask] = presentation_value(attributes)

@@ -8,6 +8,7 @@ import signal
 import threading
 import uuid
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from pacs.attributes import Level
 from pacs.encoded import Instance, read_head, read_instance
 from pacs.processes import ProcessDied, in_a_fork
 from pacs.query import Query
+from pacs.settings import Settings
 from storage.archive import Archive
+from storage.claims import claimed, of_thumbnail
 from storage.incidents import list_incidents
 from storage.indexing import TRIES_MAX, Outcome, index_pack
 from storage.reception import Reception
@@ -32,6 +35,7 @@ from storage.shipping import ship
 from storage.spool import Spool
 from storage.sweeps import sweep
 from tests.support.ledger import ct_template
+from tests.support.server import eventually
 
 ADMINISTRATOR = Principal("admin", Role.ADMINISTRATOR)
 
@@ -225,6 +229,27 @@ def test_thumbnails_come_at_once_and_again_when_it_is_quiet(archive: Archive) ->
         connection.execute(text("UPDATE series SET updated_at = now() - interval '1 minute'"))
     assert derive_series(archive, row.series_pk)
     assert not derive_series(archive, row.series_pk)
+
+
+def test_one_worker_at_a_time_makes_a_thumbnail(archive: Archive) -> None:
+    """While one is at it another one goes on with other work, and no try is counted; if it dies, the next may begin."""
+    index_pack(archive, packed(archive, instance(1)))
+    (row,) = search(archive, Query(Level.SERIES), ADMINISTRATOR)
+    with claimed(archive, of_thumbnail(row.series_pk)) as mine:
+        assert mine
+        assert not derive_series(archive, row.series_pk)
+    with pytest.raises(ProcessDied, match="SIGKILL"):
+        in_a_fork(30, die_at_it, archive.settings, row.series_pk)
+    eventually(partial(derive_series, archive, row.series_pk), 5, "the claim of the dead is free")
+    (after,) = search(archive, Query(Level.SERIES), ADMINISTRATOR)
+    assert (after.derived_count, after.derive_tries) == (1, 0)
+
+
+def die_at_it(settings: Settings, series_pk: int) -> None:
+    own = Archive.open(settings)
+    with claimed(own, of_thumbnail(series_pk)) as mine:
+        assert mine
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_pack_that_kills_its_worker_is_given_up(archive: Archive) -> None:

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from storage.archive import Archive
+from storage.claims import claimed, of_pack
 from storage.facilities import add_facility
 from storage.indexing import TRIES_MAX, index_next
-from storage.lanes import Turns, claimed, waiting_packs
+from storage.lanes import Turns, waiting_packs
 from storage.reception import Reception
 from storage.records import Origin
 from storage.shipping import ship
@@ -75,10 +76,10 @@ def test_urgency_outlives_a_crash(archive: Archive) -> None:
 
 def test_two_workers_are_never_at_one_pack(archive: Archive) -> None:
     pack = packed(archive, instance(1))
-    with claimed(archive, pack) as mine:
+    with claimed(archive, of_pack(pack)) as mine:
         assert mine
         assert index_next(archive, Turns()) is None
-        with claimed(archive, pack) as again:
+        with claimed(archive, of_pack(pack)) as again:
             assert not again
     outcome = index_next(archive, Turns())
     assert outcome is not None

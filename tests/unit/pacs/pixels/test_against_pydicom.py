@@ -62,7 +62,9 @@ def test_thumbnails_are_256_pixels_each_way(path: Path) -> None:
     index = representative_frame(attributes)
     encoded = frames_of(dataset)
     index = index if index < len(encoded) else 0
-    picture = thumbnail(attributes, encoded[index], str(dataset.file_meta.TransferSyntaxUID), index)
+    frame = encoded[index]
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    picture = thumbnail(attributes, lambda at, count: frame[at : at + count], len(frame), syntax, index)
     with Image.open(io.BytesIO(picture)) as image:
         assert (image.format, image.size) == ("JPEG", (256, 256))
 
