@@ -76,6 +76,9 @@ class Settings:
     object_bytes_max: int = 64 * 1024 * MIB
     disk_free_bytes_min: int = 512 * MIB
     sweep_seconds: float = 2.0
+    # Series of so many bytes of pixels, uncompressed, get HTJ2K renditions; 0: none are made.
+    rendition_bytes_min: int = 8 * MIB
+    rendition_quiet_seconds: float = 30.0  # in which a series must not have grown before they are made
     shelf_bytes_max: int = 64 * MIB  # of each process: what it read and decoded lately
     commitment_patience_seconds: float = 120.0  # for what is not indexed yet; then it is told as missing
 
@@ -173,6 +176,9 @@ def _checked(settings: Settings) -> Settings:
     for name in ("node_processes", "http_processes"):
         if not 0 <= getattr(settings, name) <= PROCESSES_MAX:
             raise SettingError(f"{_variable(name)} must be from 0 to {PROCESSES_MAX}")
+    for name in ("rendition_bytes_min", "rendition_quiet_seconds"):
+        if getattr(settings, name) < 0:
+            raise SettingError(f"{_variable(name)} must not be less than 0")
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings

@@ -28,6 +28,14 @@ BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, BIG_ENDIAN, DEFLATED})
 WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}  # PS3.5 7.3: what changes with the byte order
 DECODED_BYTES_MAX = 2 * 1024**3
+RPCL = "1.2.840.10008.1.2.4.202"
+LOSSLESS_SOURCES = frozenset(
+    {
+        IMPLICIT_LITTLE, EXPLICIT_LITTLE, BIG_ENDIAN, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.92",
+        "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1", *LOSSLESS,
+    } - {RPCL}
+)  # fmt: skip
+"""The syntaxes in which frames come without loss, each by itself, and are no RPCL yet."""
 
 
 def can_decode(transfer_syntax: str) -> bool:

@@ -17,7 +17,8 @@ from pacs.uids import uid_hash
 from storage.archive import Archive
 from storage.contents import Entry
 from storage.index.tables import incidents, instances, packs, series, series_packs, studies
-from storage.packnames import thumbnail_key
+from storage.packnames import progressive_key, thumbnail_key
+from storage.progressive import verify
 from storage.retrieve import Located, stream
 
 PAGE = 500  # rows read at a time
@@ -126,6 +127,7 @@ def _check_one_series(
             described = len(archive.metadata(connection, row.id))
             keys = _keys(connection, entries)
             known = _known(connection, row.id, entries)
+            renditions = _renditions(connection, row.id)
     except ObjectMissing as error:
         report.findings.append(f"{here}: {error} is not in the object store")
         return
@@ -135,9 +137,21 @@ def _check_one_series(
     report.findings += [f"{here}: an instance has no row" for e in shown if e.sop_instance not in known]
     if row.derived_count and not _exists(archive, thumbnail_key(row.id)):
         report.findings.append(f"{here}: its thumbnail is missing")
+    for key, size in renditions:
+        wrong = verify(archive.objects, key, size, read_bytes=read_bytes)
+        report.findings += [f"{here}: its rendition {key}: {what}" for what in wrong]
     if read_bytes:
         located = [Located(e, keys[e.pack], "", "") for e in entries]
         report.findings += list(_hashes(archive, here, located, report))
+
+
+def _renditions(connection: Connection, series_pk: int) -> list[tuple[str, int]]:
+    """Key and size in bytes of those that are made."""
+    of = series_packs.c
+    query = select(of.pack_id, of.edition, of.rendition_bytes).where(
+        of.series_pk == series_pk, of.rendition_bytes.is_not(None)
+    )
+    return [(progressive_key(series_pk, pack, n), size) for pack, n, size in connection.execute(query)]
 
 
 def _counts(

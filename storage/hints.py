@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 log = get("hints")
 
 INDEX_PACK, DERIVE_SERIES, SWEEP = "tongying.index_pack", "tongying.derive_series", "tongying.sweep"
-QUEUES = ("urgent", "index", "derive")  # which a worker serves, by turns
+MAKE_PROGRESSIVE = "tongying.make_progressive"
+QUEUES = ("urgent", "index", "derive", "progressive")  # which a worker serves, by turns
 INDEX_EXPIRES_SECONDS = 30  # the sweep has hinted again by then: else hints pile up behind a backlog
+PROGRESSIVE_EXPIRES_SECONDS = 5  # likewise, so that few of them are ever in line
 EMBEDDED_POLL_SECONDS = 0.05
 AWAY_FACTOR = 2  # a broker that took no hint is left alone twice as long as it held us up
 
@@ -27,6 +29,7 @@ class Hints(Protocol):
 
     def index_pack(self, pack_id: uuid.UUID, *, urgent: bool = False) -> None: ...
     def derive_series(self, series_pk: int) -> None: ...
+    def make_progressive(self) -> None: ...
 
 
 class CeleryHints:
@@ -43,13 +46,22 @@ class CeleryHints:
     def derive_series(self, series_pk: int) -> None:
         self._send(DERIVE_SERIES, series_pk, "derive")
 
+    def make_progressive(self) -> None:
+        """There are series without renditions; which one is next, the worker decides."""
+        self._send(MAKE_PROGRESSIVE, None, "progressive", expires=PROGRESSIVE_EXPIRES_SECONDS)
+
     def _send(self, task: str, argument: Any, queue: str, **options: Any) -> None:
         began = time.monotonic()
         if began < self._away_until:
             return  # a hung broker must not hold up shipping; the sweep hints again
         try:
             self._app.send_task(
-                task, args=[argument], queue=queue, retry=False, ignore_result=True, **options
+                task,
+                args=[] if argument is None else [argument],
+                queue=queue,
+                retry=False,
+                ignore_result=True,
+                **options,
             )
         except Exception as error:  # kombu's transports raise what their libraries raise
             now = time.monotonic()

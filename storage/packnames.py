@@ -56,16 +56,21 @@ def made_at(pack_id: uuid.UUID) -> datetime:
 
 def contents_key(series_id: int, pack_id: uuid.UUID, edition: int) -> str:
     """The contents of a series, as far as it lies in one pack; a pack that is indexed anew has a new edition."""
-    return _of_series(series_id, pack_id, edition, "contents")
+    return _of_series(series_id, pack_id, edition, "contents.json.gz")
 
 
 def metadata_key(series_id: int, pack_id: uuid.UUID, edition: int) -> str:
     """The DICOM JSON of a series, as far as it lies in one pack."""
-    return _of_series(series_id, pack_id, edition, "metadata")
+    return _of_series(series_id, pack_id, edition, "metadata.json.gz")
+
+
+def progressive_key(series_id: int, pack_id: uuid.UUID, edition: int) -> str:
+    """The frames of a series in HTJ2K, as far as it lies in one pack."""
+    return _of_series(series_id, pack_id, edition, "htj2k")
 
 
 def _of_series(series_id: int, pack_id: uuid.UUID, edition: int, what: str) -> str:
-    return f"series/{series_id}/{pack_id}{f'.{edition}' if edition else ''}.{what}.json.gz"
+    return f"series/{series_id}/{pack_id}{f'.{edition}' if edition else ''}.{what}"
 
 
 def thumbnail_key(series_id: int) -> str:

@@ -23,11 +23,12 @@ from storage.contents import Entry
 from storage.index import removes, writes
 from storage.index.tables import incidents
 from storage.index.writes import PackRow, Row
-from storage.packnames import contents_key, metadata_key, thumbnail_key
+from storage.packnames import contents_key, metadata_key, progressive_key, thumbnail_key
 from storage.records import Record
 
 KIND = "unrenewed"
 RAISED = ("quarantine", "conflict", "patient", KIND)  # kinds that the reading of a pack gives rise to
+OBJECTS = (contents_key, metadata_key, progressive_key)  # of a series in a pack
 Keys = tuple[int, int, int]  # patient, study, series
 Rows = Sequence[tuple[str, str, Keys]]  # of a reading, by study and series UID
 
@@ -87,7 +88,7 @@ def take_back(
         before.entries[one.series_pk] = entries
         before.first |= _first(archive, pack, one)
         shown = [e for e in entries if not e.conflict]
-        keys = [make(one.series_pk, pack.id, one.edition) for make in (contents_key, metadata_key)]
+        keys = [make(one.series_pk, pack.id, one.edition) for make in OBJECTS]
         removes.remove_fragment(connection, pack, one.series_pk, [e.sop_instance for e in shown], keys)
         frames, size = sum(e.frame_count for e in shown), sum(e.length for e in shown)
         writes.grow_series(connection, one.series_pk, shown=-len(shown), frames=-frames, pixels=False)

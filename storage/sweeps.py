@@ -12,12 +12,14 @@ from storage.archive import Archive
 from storage.hints import Hints
 from storage.index.tables import packs, series, superseded
 from storage.performed import recount
+from storage.progression import waits
 from storage.renditions import QUIET_SECONDS, TRIES_MAX
 
 HINT_SECONDS = 10  # what waits this long after its last hint is hinted again
 BATCH = 200
 AGAIN_HINTS_MAX = 8  # of a sweep, for what is indexed anew
 SUPERSEDED_SECONDS = 600  # after which nobody reads an object any more that another one took the place of
+PROGRESSIVE_HINTS = 2  # of a sweep, each for some seconds of work
 INDEX_HINTS_MAX = 16  # of a sweep: each keeps a worker busy for a while, whatever it names
 
 
@@ -27,15 +29,25 @@ def sweep(archive: Archive, hints: Hints) -> int:
         late = _late_packs(connection)
         again = _packs_again(connection)
         underived = _underived_series(connection)
+        progressive = _wants_renditions(archive, connection)
     for pack_id, urgent in late:
         hints.index_pack(pack_id, urgent=urgent)
     for pack_id in again:
         hints.index_pack(pack_id)
     for series_pk in underived:
         hints.derive_series(series_pk)
+    for _ in range(progressive):
+        hints.make_progressive()
     recount(archive)
     remove_superseded(archive)
-    return len(late) + len(again) + len(underived)
+    return len(late) + len(again) + len(underived) + progressive
+
+
+def _wants_renditions(archive: Archive, connection: Connection) -> int:
+    """How many workers may go at them now."""
+    settings = archive.settings
+    wanted = settings.rendition_bytes_min > 0 and waits(connection, settings.rendition_quiet_seconds)
+    return PROGRESSIVE_HINTS if wanted else 0
 
 
 def _long_ago() -> ColumnElement[datetime]:

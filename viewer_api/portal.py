@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from datetime import date
+from itertools import zip_longest
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -13,10 +14,12 @@ from fastapi.responses import Response
 from pacs import query as q
 from pacs.attributes import Level
 from pacs.names import pn_json
+from pacs.transcode import RPCL
 from storage import accounts
 from storage.incidents import list_incidents, read_incident
 from storage.paging import as_text, from_text, position_of
 from storage.performed import summarise
+from storage.progressive import first_picture_bytes
 from storage.retrieve import Located, find_series, series_instances
 from storage.search import Found, search
 from viewer_api.auth import TheArchive, Who
@@ -24,6 +27,7 @@ from viewer_api.pages import has_ohif
 
 router = APIRouter(prefix="/api", tags=["portal"])
 PAGE_MAX = 200
+FIRST_SIDE = 64  # pixels of the longer side of a first picture, at least
 
 
 @router.get("/me")
@@ -127,10 +131,24 @@ def _series_json(row: Found, instances: list[Located]) -> dict[str, Any]:
         "frame_count": row.frame_count,
         "thumbnail": f"/dicom-web/studies/{row.study_uid}/series/{row.series_uid}/thumbnail?v={row.derived_count}",
         "viewable": row.has_pixels,
+        "rendition": _rendition_json(instances),
         # How text was read otherwise than declared → in how many instances.
         "repairs": dict(Counter(note for i in instances for note in i.entry.notes)),
         "instances": [_instance_json(i) for i in instances],
     }
+
+
+def _rendition_json(instances: list[Located]) -> dict[str, Any] | None:
+    """Of a series whose frames all can be had in HTJ2K by byte ranges: after how many bytes each of them shows a first
+    picture, and is whole at full size, at a half, a quarter …"""
+    with_frames = [i for i in instances if i.entry.frames]
+    found = [i.rendition.resolutions for i in with_frames if i.rendition]
+    if not found or len(found) < len(with_frames):
+        return None
+    side = min(max(i.entry.rows, i.entry.columns) for i in with_frames)
+    whole = [max(some) for some in zip_longest(*set(found), fillvalue=0)]
+    first = first_picture_bytes(whole, side, FIRST_SIDE)
+    return {"transfer_syntax": RPCL, "first_picture_bytes": first, "resolution_bytes": whole}
 
 
 def _instance_json(located: Located) -> dict[str, Any]:

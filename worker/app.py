@@ -1,7 +1,7 @@
 """The tasks: each calls one verb of storage.
 
-Run as `celery --app worker.app worker --pool solo -Q urgent,index,derive`, as many as there are cores; the settings
-come from the environment.
+Run as `celery --app worker.app worker --pool solo -Q urgent,index,derive,progressive`, as many as there are cores; the
+settings come from the environment.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pacs import logs
 from pacs.processes import collect_seldom, ends_within, give_way
 from storage.archive import Archive
 from storage.database import Unavailable
-from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints
+from storage.hints import DERIVE_SERIES, INDEX_PACK, MAKE_PROGRESSIVE, SWEEP, CeleryHints
 from storage.indexing import index_next
 from storage.lanes import Turns
+from storage.progression import make_progressive
 from storage.renditions import derive_series
 from storage.sweeps import sweep
 from worker.clock import app, settings
@@ -27,7 +28,8 @@ log = logs.get("worker")
 turns = Turns()
 SLICE_SECONDS = 1.0  # of indexing for one hint, then thumbnails have their turn
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
-INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60
+PROGRESSIVE_SECONDS = 2.0  # of work at renditions for one hint
+INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, PROGRESSIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60, 60
 
 
 @worker_init.connect
@@ -75,6 +77,16 @@ def derive(series_pk: int) -> None:
             derive_series(archive(), series_pk)
     except AWAY as error:
         log.warning("derive_delayed", series=series_pk, error=type(error).__name__)
+
+
+@app.task(name=MAKE_PROGRESSIVE)
+def progressive() -> None:
+    """Make HTJ2K renditions for a moment, if nothing else waits."""
+    try:
+        with ends_within(PROGRESSIVE_SECONDS_MAX):
+            make_progressive(archive(), PROGRESSIVE_SECONDS)
+    except AWAY as error:
+        log.warning("progressive_delayed", error=type(error).__name__)
 
 
 @app.task(name=SWEEP)

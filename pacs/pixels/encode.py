@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import uid
 
 from pacs.pixels.description import Frame, PixelDescription, PixelError
+from pacs.pixels.progression import decompositions
 
 BASELINE_QUALITY = 90
 _BITS_MAX = 16
@@ -45,13 +46,14 @@ def _htj2k(values: Values, _bits: int) -> bytes:
 
 
 def _htj2k_progressive(values: Values, _bits: int) -> bytes:
-    """RPCL, a tile part for each resolution and their lengths in front: a reader of the first kilobytes has a small
-    picture (PS3.5 8.2.15)."""
+    """RPCL, a tile part for each resolution and their lengths in front (TLM): a reader of the first kilobytes has a
+    small picture (PS3.5 10.18)."""
     return bytes(
         imagecodecs.htj2k_encode(
-            values, reversible=True, rgb=False, tlm=True, tilepart=imagecodecs.HTJ2K.TILEPART.RESOLUTIONS
+            values, reversible=True, rgb=False, tlm=True, tilepart=imagecodecs.HTJ2K.TILEPART.RESOLUTIONS,
+            resolutions=decompositions(*values.shape[:2]),
         )
-    )
+    )  # fmt: skip
 
 
 def _unsigned(values: Values) -> Values:

@@ -17,7 +17,8 @@ from storage.index.tables import packs, series, series_packs, studies
 from storage.index.visibility import visible
 
 DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
-Fragment = Row[Any]  # study_uid, series_uid, series_pk, pack_id, edition, instance_count, key
+# study_uid, series_uid, series_pk, pack_id, edition, instance_count, key, rendition_bytes, resolutions
+Fragment = Row[Any]
 
 
 def find_fragments(
@@ -55,6 +56,7 @@ def _fragments(principal: Principal) -> Select[Any]:
         select(
             studies.c.study_uid, series.c.series_uid, series.c.id.label("series_pk"),
             series_packs.c.pack_id, series_packs.c.edition, series_packs.c.instance_count, packs.c.key,
+            series_packs.c.rendition_bytes, series_packs.c.resolutions,
         )
         .select_from(
             studies.join(series, series.c.study_pk == studies.c.id)

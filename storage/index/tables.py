@@ -149,9 +149,11 @@ series = Table(
     Column("derive_tries", SmallInteger, nullable=False, server_default="0"),
     Column("hinted_at", DateTime(timezone=True)),
     Column("has_pixels", Boolean, nullable=False, server_default=text("false")),
+    Column("rendition_at", DateTime(timezone=True)),  # since when it waits for HTJ2K renditions; NULL: it does not
     moment("updated_at"),
     UniqueConstraint("study_pk", "series_uid"),
     Index("ix_series_series_uid", "series_uid"),
+    Index("ix_series_rendition_at", "rendition_at", postgresql_where=text("rendition_at IS NOT NULL")),
     Index("ix_series_underived", "updated_at", postgresql_where=text("derived_count < instance_count")),
 )  # fmt: skip
 
@@ -184,6 +186,10 @@ series_packs = Table(
     owner(),
     Column("instance_count", Integer, nullable=False),
     Column("edition", Integer, nullable=False, server_default="0"),  # of its contents and metadata
+    # The HTJ2K rendition of the same edition: NULL where there is none; tries count, as those of thumbnails do.
+    Column("rendition_bytes", BigInteger),
+    Column("resolutions", ARRAY(Integer)),  # `storage.progressive.Rendition.resolutions`
+    Column("rendition_tries", SmallInteger, nullable=False, server_default="0"),
     Index("ix_series_packs_pack_id", "pack_id"),
 )  # fmt: skip
 

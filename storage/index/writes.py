@@ -220,6 +220,7 @@ _GROW_SERIES = (
         frame_count=series.c.frame_count + bindparam("frames"),
         has_pixels=series.c.has_pixels | bindparam("pixels"),
         derive_tries=0,
+        rendition_at=case((bindparam("pixels"), func.now()), else_=series.c.rendition_at),
         updated_at=func.now(),
     )
     .returning(series.c.derived_count == 0)

@@ -19,6 +19,7 @@ GUARDED = {"patients", "studies", "series"}
 UNGUARDED = {
     "storage/check.py": "verifies the whole archive for its operator",
     "storage/renditions.py": "derives pictures by key; who may see them is asked when they are read",
+    "storage/progression.py": "makes renditions by key; who may see them is asked when they are read",
     "storage/sweeps.py": "finds work",
 }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 from fastapi import APIRouter, Request
@@ -20,7 +21,7 @@ from pacs.fileset import Member, dicomdir
 from pacs.pixels.description import PixelError
 from pacs.pixels.encode import ENCODABLE, LOSSLESS
 from pacs.pixels.parts import SYNTAXES
-from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, can_decode, frame_in
+from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, RPCL, can_decode, frame_in
 from pacs.values import Json
 from storage import retrieve
 from storage.archive import Archive
@@ -33,7 +34,9 @@ from storage.retrieve import (
     frame_ranges,
     locate,
     part10_pieces,
+    progressive_frame,
     read_frame,
+    read_progressive,
     read_ranges,
     stream,
 )
@@ -214,12 +217,13 @@ def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: 
     syntax = _frame_syntax(part_type, chosen, located)
     ranges = [frame_ranges(located, number) for number in numbers]
     content_type = f"{part_type}; transfer-syntax={syntax}"
+    tag = f"{located.entry.sha256}-{numbers[0]}-{syntax}"
     if syntax == original or (syntax not in ENCODABLE and original in NATIVE - {BIG_ENDIAN}):
         parts = [stored(archive, located, content_type, one) for one in ranges]
     else:
-        parts = _anew(archive, who, located, content_type, numbers, syntax)
+        parts, crc32 = _anew(archive, who, located, content_type, numbers, syntax)
+        tag += f"-{crc32:08x}"  # another version's encoder may have made other bytes
     multipart = chosen.is_multipart or chosen.media_type == "*/*"
-    tag = f"{located.entry.sha256}-{numbers[0]}-{syntax}"
     answer = parts_answer(part_type, parts) if multipart else ranged(request, parts[0], tag)
     answer.headers["Cache-Control"] = "private, max-age=3600"
     return answer
@@ -254,21 +258,31 @@ def stored(archive: Archive, located: Located, content_type: str, ranges: Ranges
 
 def _anew(
     archive: Archive, who: Principal, located: Located, content_type: str, numbers: list[int], syntax: str
-) -> list[Part]:
-    """Frames transcoded before the answer begins, so that what cannot be is told: CannotRender names the frame."""
-    original = located.entry.transfer_syntax
-    attributes = retrieve.attributes(
-        archive, who, located.study_uid, located.series_uid, located.entry.sop_instance
-    )
-    parts = []
+) -> tuple[list[Part], int]:
+    """Frames from the HTJ2K rendition, or transcoded before the answer begins, so that what cannot be is told:
+    CannotRender names the frame. Beside them the CRC-32 of the first one."""
+    one = (located.study_uid, located.series_uid, located.entry.sop_instance)
+    attributes = cache(partial(retrieve.attributes, archive, who, *one))
+    parts, sums = [], []
     for n in numbers:
-        encoded = read_frame(archive, located, n)
-        try:
-            frame = frame_in(attributes, encoded, original, n, syntax)
-        except PixelError as error:
-            raise CannotRender(f"frame {n + 1}: {error}") from error
-        parts.append(Part.of(content_type, frame))
-    return parts
+        place = progressive_frame(archive, located, n) if syntax == RPCL else None
+        if place is not None:
+            reading = partial(read_progressive, archive, located, place)
+            parts.append(Part(content_type, place.length, reading))
+            sums.append(place.crc32)
+        else:
+            frame = _transcoded_frame(archive, located, attributes(), n, syntax)
+            parts.append(Part.of(content_type, frame))
+            sums.append(zlib.crc32(frame))
+    return parts, sums[0]
+
+
+def _transcoded_frame(archive: Archive, located: Located, attributes: Json, n: int, syntax: str) -> bytes:
+    encoded = read_frame(archive, located, n)
+    try:
+        return frame_in(attributes, encoded, located.entry.transfer_syntax, n, syntax)
+    except PixelError as error:
+        raise CannotRender(f"frame {n + 1}: {error}") from error
 
 
 @router.get(INSTANCE + "/bulkdata/{path:path}")

@@ -46,12 +46,16 @@ class Noted:
     def __init__(self) -> None:
         self.packs: list[uuid.UUID] = []
         self.series: list[int] = []
+        self.renditions = 0
 
     def index_pack(self, pack_id: uuid.UUID, *, urgent: bool = False) -> None:
         self.packs.append(pack_id)
 
     def derive_series(self, series_pk: int) -> None:
         self.series.append(series_pk)
+
+    def make_progressive(self) -> None:
+        self.renditions += 1
 
 
 def instance(number: int = 1, **changes: object) -> Dataset:

@@ -326,7 +326,7 @@ def test_old_objects_go_when_nobody_reads_them_any_more(archive: Archive) -> Non
     assert archive.objects.size(old), "somebody may be reading it"
     with archive.database.begin() as connection:
         connection.execute(superseded.update().values(since=text("now() - interval '1 hour'")))
-    assert remove_superseded(archive) == 2
+    assert remove_superseded(archive) == 3, "contents, metadata, and a rendition if there was one"
     assert sorted(archive.objects.keys("series/")) == [
         f"series/1/{pack}.1.contents.json.gz", f"series/1/{pack}.1.metadata.json.gz",
     ]  # fmt: skip

@@ -1,0 +1,257 @@
+"""HTJ2K renditions on a real PostgreSQL: what is made of a series, when, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from pacs.errors import ObjectMissing
+from pacs.pixels.decode import decode_frame
+from pacs.pixels.description import describe
+from pacs.processes import ProcessDied, in_a_fork
+from pacs.settings import Settings
+from pacs.transcode import RPCL
+from storage import progression
+from storage.archive import Archive
+from storage.check import check
+from storage.indexing import index_pack
+from storage.progression import make_progressive
+from storage.progressive import verify
+from storage.reindexing import Scope, mark
+from storage.renditions import derive_series
+from storage.retrieve import Located, locate, progressive_frame, read_progressive
+from storage.sweeps import remove_superseded, sweep
+from storage.workfile import WorkFile
+from tests.integration.storage.test_indexing import ADMINISTRATOR, Noted, instance, packed
+from tests.integration.storage.test_reindexing import work
+
+SMALL = 128 * 128 * 2  # bytes of one image
+SECONDS = 20.0
+
+
+@pytest.fixture
+def eager(archive: Archive) -> Archive:
+    """An archive in which two images are a large series, and a series is quiet at once."""
+    settings = replace(archive.settings, rendition_bytes_min=2 * SMALL, rendition_quiet_seconds=0.0)
+    return replace(archive, settings=settings)
+
+
+def indexed(archive: Archive, *numbers: int, **changes: Any) -> None:
+    """A pack of a series, its thumbnail made: nothing else waits."""
+    index_pack(archive, packed(archive, *(instance(n, **changes) for n in numbers)))
+    drawn(archive)
+
+
+def drawn(archive: Archive) -> None:
+    with archive.database.begin() as connection:
+        connection.execute(text("UPDATE series SET updated_at = now() - interval '1 minute'"))
+    derive_series(archive, 1)
+
+
+def shown(archive: Archive) -> list[Located]:
+    return locate(archive, ADMINISTRATOR, "1.2.1", "1.2.1.1")
+
+
+def bytes_of(archive: Archive, one: Located, index: int = 0) -> bytes | None:
+    place = progressive_frame(archive, one, index)
+    if place is None:
+        return None
+    found = b"".join(read_progressive(archive, one, place, 0, place.length))
+    assert zlib.crc32(found) == place.crc32
+    assert place.ends[-1] == place.length
+    return found
+
+
+def row(archive: Archive, columns: str = "rendition_bytes, rendition_tries") -> Any:
+    with archive.database.begin() as connection:
+        return connection.execute(text(f"SELECT {columns} FROM series_packs")).one()
+
+
+def is_due(archive: Archive) -> bool:
+    with archive.database.begin() as connection:
+        return connection.execute(text("SELECT rendition_at FROM series")).scalar() is not None
+
+
+def objects(archive: Archive) -> list[str]:
+    return [key for key in archive.objects.keys("series/") if key.endswith(".htj2k")]
+
+
+def test_a_large_series_gets_one_without_loss(eager: Archive) -> None:
+    indexed(eager, 1, 2)
+    assert make_progressive(eager, SECONDS) == 1
+    assert make_progressive(eager, SECONDS) == 0
+    assert not is_due(eager)
+    for one in shown(eager):
+        frame = bytes_of(eager, one)
+        assert frame is not None
+        found = decode_frame(describe(instance()), frame, RPCL).array
+        assert np.array_equal(found, instance().pixel_array)
+    assert len(objects(eager)) == 1
+    assert list((eager.settings.data / "renditions").iterdir()) == []
+
+
+def test_what_gets_none(eager: Archive) -> None:
+    """A small series until it grows; lossy frames; where none are wanted; a series that still grows."""
+    indexed(eager, 1)
+    assert make_progressive(eager, SECONDS) == 0
+    assert not is_due(eager)
+    indexed(eager, 2)
+    for changed in ({"rendition_bytes_min": 0}, {"rendition_quiet_seconds": 60.0}):
+        unwilling: Any = replace(eager.settings, **changed)
+        assert make_progressive(replace(eager, settings=unwilling), SECONDS) == 0
+        assert is_due(eager)
+    assert make_progressive(eager, SECONDS) == 2, "one for each pack"
+
+
+def test_all_else_comes_first(eager: Archive) -> None:
+    indexed(eager, 1, 2)
+    hints = Noted()
+    packed(eager, instance(3))
+    sweep(eager, hints)
+    assert (make_progressive(eager, SECONDS), hints.renditions) == (0, 0), "a pack waits"
+    work(eager)
+    sweep(eager, hints)
+    assert (make_progressive(eager, SECONDS), hints.renditions) == (0, 0), "a thumbnail waits"
+    drawn(eager)
+    sweep(eager, hints)
+    assert hints.renditions > 0
+    assert make_progressive(eager, SECONDS) == 2
+
+
+def test_it_goes_on_where_it_stopped(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a kill, of which a torn frame is left."""
+    indexed(eager, 1, 2, 3, 4)
+    encoded: list[str] = []
+    true: Callable[..., Any] = progression._frame
+
+    def noted(archive: Archive, located: Located, *rest: Any) -> Any:
+        encoded.append(located.entry.sop_instance)
+        return true(archive, located, *rest)
+
+    monkeypatch.setattr(progression, "_frame", noted)
+    looks = iter([False] * 3 + [True] * 9)
+    monkeypatch.setattr(progression, "_stopper", lambda *_: lambda: next(looks))
+    assert make_progressive(eager, SECONDS) == 0
+    assert len(encoded) == 2
+    assert is_due(eager)
+    assert row(eager) == (None, 0)
+    assert all(bytes_of(eager, one) is None for one in shown(eager))
+    (begun,) = (eager.settings.data / "renditions").glob("*.htj2k")
+    with begun.open("ab") as file:
+        file.write(b"half a frame")
+    monkeypatch.undo()
+    monkeypatch.setattr(progression, "_frame", noted)
+    assert make_progressive(eager, SECONDS) == 1
+    assert sorted(encoded) == sorted(one.entry.sop_instance for one in shown(eager)), "each once"
+    assert all(bytes_of(eager, one) for one in shown(eager))
+
+
+def test_a_frame_that_kills_the_encoder_is_given_up(eager: Archive) -> None:
+    indexed(eager, 1, 2)
+    for _ in range(3):
+        assert is_due(eager)
+        with pytest.raises(ProcessDied, match="SIGKILL"):
+            in_a_fork(60, encode_and_die, eager.settings)
+    assert row(eager) == (None, 3)
+    assert make_progressive(eager, SECONDS) == 0
+    assert not is_due(eager)
+    assert all(one.rendition is None for one in shown(eager))
+
+
+def encode_and_die(settings: Settings) -> None:
+    progression._frame = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    make_progressive(Archive.open(settings), SECONDS)
+
+
+def test_a_store_that_is_away_costs_no_try(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    indexed(eager, 1, 2)
+    with monkeypatch.context() as away:
+        away.setattr(progression, "read_frame", lambda *_: (_ for _ in ()).throw(OSError(5, "away")))
+        with pytest.raises(OSError, match="away"):
+            make_progressive(eager, SECONDS)
+    assert row(eager) == (None, 0)
+    assert make_progressive(eager, SECONDS) == 1
+
+
+def test_a_new_edition_has_a_new_one(eager: Archive) -> None:
+    indexed(eager, 1, 2)
+    make_progressive(eager, SECONDS)
+    (old,) = objects(eager)
+    mark(eager, ADMINISTRATOR, Scope())
+    work(eager)
+    assert all(one.rendition is None for one in shown(eager)), "it is not that of the old edition"
+    assert eager.objects.size(old), "somebody may be reading it"
+    with eager.database.begin() as connection:
+        connection.execute(text("UPDATE series SET derived_count = instance_count"))
+    assert make_progressive(eager, SECONDS) == 1
+    assert len(objects(eager)) == 2
+    with eager.database.begin() as connection:
+        connection.execute(text("UPDATE superseded SET since = now() - interval '1 hour'"))
+    remove_superseded(eager)
+    (new,) = objects(eager)
+    assert new.endswith(".1.htj2k")
+    assert all(bytes_of(eager, one) for one in shown(eager))
+
+
+def test_indexed_anew_while_it_is_made(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made of the old edition is thrown away, and the series stays due."""
+    indexed(eager, 1, 2)
+    true: Callable[..., Any] = progression._store
+
+    def late(*arguments: Any) -> None:
+        mark(eager, ADMINISTRATOR, Scope())
+        work(eager)
+        true(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(progression, "_store", late)
+        patched.setattr(progression, "_stopper", lambda *_: iter([False] * 3 + [True] * 9).__next__)
+        make_progressive(eager, SECONDS)
+    assert objects(eager) == []
+    assert is_due(eager)
+
+
+def test_check_knows_it(eager: Archive) -> None:
+    indexed(eager, 1, 2)
+    make_progressive(eager, SECONDS)
+    assert check(eager).findings == []
+    (key,) = objects(eager)
+    good = eager.objects.get(key)
+    for bad, finding in (
+        (good[:-1], "recorded are"), (b"\0" * 8 + good[8:], "a frame has other bytes"),
+        (good[:-30] + bytes(14) + good[-16:], "its index has other bytes"), (good[:-16] + bytes(16), "no footer"),
+    ):  # fmt: skip
+        eager.objects.put(key, bad)
+        (found,) = check(eager).findings
+        assert finding in found
+    assert check(eager, read_bytes=False).findings != []
+    eager.objects.delete(key)
+    (found,) = check(eager).findings
+    assert "not in the object store" in found
+    assert all(
+        progressive_frame(replace(eager, shelf=type(eager.shelf)(1 << 20)), one, 0) is None
+        for one in shown(eager)
+    )
+    eager.objects.put(key, good)
+    assert list(verify(eager.objects, key, len(good), read_bytes=True)) == []
+
+
+def test_a_work_file_is_of_its_own(eager: Archive) -> None:
+    with WorkFile(eager.settings, "series/1/x.htj2k") as work_file:
+        work_file.add("1.2", (b"abc", (1, 3)))
+        work_file.add("1.2", None)
+    with WorkFile(eager.settings, "series/1/x.htj2k") as again:
+        assert (again.frames_of("1.2"), again.frames_of("1.3"), again.count) == (2, 0, 1)
+        assert again.lines == [("1.2", [(zlib.crc32(b"abc"), (1, 3)), None])]
+    with WorkFile(eager.settings, "series/1/y.htj2k") as other:
+        assert other.lines == []
+        with pytest.raises(ObjectMissing):
+            eager.objects.get("series/1/y.htj2k")
