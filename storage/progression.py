@@ -199,8 +199,14 @@ def _sources(archive: Archive, part: Part) -> Iterator[tuple[Entry, Json, PixelD
         attributes: Json = json.loads(line)
         with contextlib.suppress(PixelError):
             description = describe(attributes)
-            if description.decoded_bytes <= FRAME_BYTES_MAX:
+            if _can_be_small(description):
                 yield entry, attributes, description
+
+
+def _can_be_small(description: PixelDescription) -> bool:
+    """Whether its frames can be coded, and are pictures when they are halved, as indexes into a palette are not."""
+    codable = description.bits_allocated in (8, 16) and description.decoded_bytes <= FRAME_BYTES_MAX
+    return codable and description.photometric != "PALETTE COLOR"
 
 
 def _make_part(archive: Archive, part: Part, stop: Stop) -> bool | None:

@@ -7,10 +7,13 @@ import signal
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fastapi import Request
+from fastapi.responses import Response
 from sqlalchemy import text
 
 from pacs.errors import ObjectMissing
@@ -21,17 +24,19 @@ from pacs.settings import Settings
 from pacs.transcode import RPCL
 from storage import progression
 from storage.archive import Archive
+from storage.blobs.local import LocalStore
 from storage.check import check
 from storage.indexing import index_pack
 from storage.progression import make_progressive
 from storage.progressive import verify
-from storage.reindexing import Scope, mark
+from storage.reindexing import Scope, add_from_store, mark, remove_strays
 from storage.renditions import derive_series
 from storage.retrieve import Located, locate, progressive_frame, read_progressive
 from storage.sweeps import remove_superseded, sweep
 from storage.workfile import WorkFile
 from tests.integration.storage.test_indexing import ADMINISTRATOR, Noted, instance, packed
-from tests.integration.storage.test_reindexing import work
+from tests.integration.storage.test_reindexing import emptied, work
+from viewer_api.dicomweb.wado import retrieve_frames
 
 SMALL = 128 * 128 * 2  # bytes of one image
 SECONDS = 20.0
@@ -219,6 +224,25 @@ def test_indexed_anew_while_it_is_made(eager: Archive, monkeypatch: pytest.Monke
     assert is_due(eager)
 
 
+def test_an_index_from_the_store_alone_has_new_ones(eager: Archive) -> None:
+    """Under the numbers of its own series: those of the lost index are strays."""
+    indexed(eager, 1, 2)
+    make_progressive(eager, SECONDS)
+    (old,) = objects(eager)
+    emptied(eager)
+    add_from_store(eager)
+    work(eager)
+    with eager.database.begin() as connection:
+        connection.execute(text("UPDATE series SET derived_count = instance_count"))
+    assert make_progressive(eager, SECONDS) == 1
+    assert all(bytes_of(eager, one) for one in shown(eager))
+    remove_strays(eager)
+    (new,) = objects(eager)
+    assert new != old
+    with eager.database.begin() as connection:
+        connection.execute(text("UPDATE series SET derived_count = 0"))
+
+
 def test_check_knows_it(eager: Archive) -> None:
     indexed(eager, 1, 2)
     make_progressive(eager, SECONDS)
@@ -242,6 +266,50 @@ def test_check_knows_it(eager: Archive) -> None:
     )
     eager.objects.put(key, good)
     assert list(verify(eager.objects, key, len(good), read_bytes=True)) == []
+
+
+class Counting(LocalStore):
+    """Where and how much was read."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reads: list[tuple[str, int]] = []
+
+    def get(self, key: str) -> bytes:
+        found = super().get(key)
+        self.reads.append((key, len(found)))
+        return found
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        self.reads.append((key, length))
+        return super().read_range(key, offset, length)
+
+
+def test_n_bytes_of_a_frame_cost_a_read_of_n_bytes(eager: Archive) -> None:
+    """From the first request for the series on, which reads where its frames are; the pack is never read."""
+    indexed(eager, 1, 2)
+    make_progressive(eager, SECONDS)
+    (key,) = objects(eager)
+    store = Counting(eager.settings.data / "objects")
+    reader = replace(eager, objects=store)
+    first = frame_answer(reader, shown(eager)[0], b"bytes=0-99")
+    assert (first.status_code, len(first.body)) == (206, 100)
+    assert {name for name, _ in store.reads} == {key}
+    assert [count for _, count in store.reads][1:] == [100], "the index before it, once"
+    store.reads.clear()
+    second = frame_answer(reader, shown(eager)[1], b"bytes=100-299")
+    assert store.reads == [(key, 200)]
+    assert second.body == (bytes_of(eager, shown(eager)[1]) or b"")[100:300]
+    store.reads.clear()
+    assert frame_answer(reader, shown(eager)[1], b"bytes=9-8").status_code == 200
+    assert store.reads == [(key, len(bytes_of(eager, shown(eager)[1]) or b""))]
+
+
+def frame_answer(archive: Archive, one: Located, asked: bytes) -> Response:
+    headers = [(b"accept", f"image/jphc; transfer-syntax={RPCL}".encode()), (b"range", asked)]
+    request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers})
+    uids = (one.study_uid, one.series_uid, one.entry.sop_instance)
+    return retrieve_frames(request, ADMINISTRATOR, archive, *uids, "1")
 
 
 def test_a_work_file_is_of_its_own(eager: Archive) -> None:
