@@ -273,7 +273,9 @@ def _store(archive: Archive, part: Part, key: str, work: WorkFile) -> None:
     lines = work.lines
     size = work.finish()
     archive.objects.put_file(key, work.path)
-    values = {"rendition_bytes": size, "resolutions": list(resolutions(lines))}
+    frames = sum(len(e.frames.ranges) for e in _entries(archive, part) if e.frames)
+    told = resolutions(lines) if work.count == frames else ()
+    values = {"rendition_bytes": size, "resolutions": list(told)}
     with archive.database.begin() as connection:
         known = connection.execute(update(series_packs).where(*_row(part)).values(values)).rowcount
     if not known:

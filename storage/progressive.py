@@ -44,7 +44,8 @@ class Rendition:
     key: str
     bytes: int
     resolutions: tuple[int, ...]
-    """After how many bytes each of its frames is whole: at full size, at a half, a quarter …"""
+    """After how many bytes each frame of the part is whole: at full size, at a half, a quarter …; empty where some of
+    them are not in the object."""
 
 
 Index = dict[str, tuple[FramePlace | None, ...]]  # SOP Instance UID → its frames; None: this one is not here

@@ -351,7 +351,9 @@ def progressive_frame(archive: Archive, located: Located, index: int) -> FramePl
         return read_index(archive.objects, rendition.key, rendition.bytes)
 
     try:
-        places = archive.shelf.take(rendition.key, read, weight).get(located.entry.sop_instance, ())
+        places = archive.shelf.take((rendition.key, rendition.bytes), read, weight).get(
+            located.entry.sop_instance, ()
+        )
     except (ObjectMissing, Damaged):  # `check` tells of it
         return None
     return places[index] if index < len(places) else None

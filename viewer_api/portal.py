@@ -143,7 +143,7 @@ def _rendition_json(instances: list[Located]) -> dict[str, Any] | None:
     picture, and is whole at full size, at a half, a quarter …"""
     with_frames = [i for i in instances if i.entry.frames]
     found = [i.rendition.resolutions for i in with_frames if i.rendition]
-    if not found or len(found) < len(with_frames):
+    if not found or len(found) < len(with_frames) or not all(found):
         return None
     side = min(max(i.entry.rows, i.entry.columns) for i in with_frames)
     whole = [max(some) for some in zip_longest(*set(found), fillvalue=0)]

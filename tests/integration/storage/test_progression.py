@@ -116,6 +116,18 @@ def test_what_gets_none(eager: Archive) -> None:
     assert make_progressive(eager, SECONDS) == 2, "one for each pack"
 
 
+def test_one_that_lacks_frames_promises_nothing(eager: Archive) -> None:
+    """Beside two images one with a palette, whose halved indexes would be no picture."""
+    coloured = instance(3, PhotometricInterpretation="PALETTE COLOR")
+    index_pack(eager, packed(eager, instance(1), instance(2), coloured))
+    drawn(eager)
+    assert make_progressive(eager, SECONDS) == 1
+    assert [bool(bytes_of(eager, one)) for one in sorted(shown(eager), key=lambda one: one.entry.number or 0)] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert {one.rendition.resolutions for one in shown(eager) if one.rendition} == {()}
+
+
 def test_all_else_comes_first(eager: Archive) -> None:
     indexed(eager, 1, 2)
     hints = Noted()
