@@ -21,6 +21,7 @@ from pacs.errors import ObjectMissing
 from pacs.logs import get
 from pacs.pixels.description import PixelDescription, PixelError, describe
 from pacs.pixels.progression import resolution_ends
+from pacs.settings import Settings
 from pacs.transcode import LOSSLESS_SOURCES, RPCL, frame_in
 from pacs.values import Json
 from storage import contents
@@ -39,7 +40,7 @@ log = get("progression")
 FRAME_BYTES_MAX = 128 * 1024 * 1024  # of a decoded frame; what is larger is left as it came
 PIXEL_BYTES_MAX = 6  # three samples of 16 bits
 ROOM_FACTOR = 4  # times the space below which nothing is received, so that renditions are not the cause
-LOOK_SECONDS = 0.2  # between looks whether something more urgent waits
+LOOK_SECONDS = 0.1  # between looks whether something more urgent waits
 LOOKED_AT = 16  # series: more than there are workers who could be at them
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)
 Part = Row[Any]  # a part of a series: series_pk, pack_id, edition, rendition_bytes, rendition_tries, key
@@ -84,23 +85,27 @@ def _is_urgent(connection: Connection) -> bool:
 
 
 def _stopper(archive: Archive, seconds: float) -> Stop:
-    """Whether time is up, room is low, or something more urgent waits; the latter is looked for now and then."""
-    until, looked = time.monotonic() + seconds, 0.0
+    """Whether time is up, room is low, or something more urgent waits: at the first look, or at two in a row, which is
+    what no other worker was free for."""
+    until, looked, waited = time.monotonic() + seconds, 0.0, True
 
     def stop() -> bool:
-        nonlocal looked
+        nonlocal looked, waited
         now = time.monotonic()
         if now > until:
             return True
         if now - looked < LOOK_SECONDS:
             return False
-        looked = now
-        if shutil.disk_usage(archive.settings.data).free < ROOM_FACTOR * archive.settings.disk_free_bytes_min:
-            return True
+        looked, before = now, waited
         with archive.database.read() as connection:
-            return _is_urgent(connection)
+            waited = _is_urgent(connection)
+        return (waited and before) or not _has_room(archive.settings)
 
     return stop
+
+
+def _has_room(settings: Settings) -> bool:
+    return shutil.disk_usage(settings.data).free >= ROOM_FACTOR * settings.disk_free_bytes_min
 
 
 def _due(archive: Archive) -> Sequence[int]:
@@ -261,10 +266,7 @@ def _frame(
     try:
         frame = frame_in(attributes, encoded, located.entry.transfer_syntax, index, RPCL)
         return frame, resolution_ends(frame)
-    except PixelError as error:
-        log.info(
-            "frame_without_rendition", sop=located.entry.sop_instance, frame=index + 1, reason=str(error)
-        )
+    except PixelError:
         return None
 
 
@@ -280,4 +282,11 @@ def _store(archive: Archive, part: Part, key: str, work: WorkFile) -> None:
         known = connection.execute(update(series_packs).where(*_row(part)).values(values)).rowcount
     if not known:
         archive.objects.delete(key)
-    log.info("rendition_made", series=part.series_pk, pack=str(part.pack_id), bytes=size, frames=work.count)
+    log.info(
+        "rendition_made",
+        series=part.series_pk,
+        pack=str(part.pack_id),
+        bytes=size,
+        frames=work.count,
+        of=frames,
+    )

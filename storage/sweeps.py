@@ -19,7 +19,6 @@ HINT_SECONDS = 10  # what waits this long after its last hint is hinted again
 BATCH = 200
 AGAIN_HINTS_MAX = 8  # of a sweep, for what is indexed anew
 SUPERSEDED_SECONDS = 600  # after which nobody reads an object any more that another one took the place of
-PROGRESSIVE_HINTS = 2  # of a sweep, each for some seconds of work
 INDEX_HINTS_MAX = 16  # of a sweep: each keeps a worker busy for a while, whatever it names
 
 
@@ -44,10 +43,10 @@ def sweep(archive: Archive, hints: Hints) -> int:
 
 
 def _wants_renditions(archive: Archive, connection: Connection) -> int:
-    """How many workers may go at them now."""
+    """How many workers may go at them now: half of them, so that others are free for what comes."""
     settings = archive.settings
     wanted = settings.rendition_bytes_min > 0 and waits(connection, settings.rendition_quiet_seconds)
-    return PROGRESSIVE_HINTS if wanted else 0
+    return max(1, settings.worker_processes // 2) if wanted else 0
 
 
 def _long_ago() -> ColumnElement[datetime]:

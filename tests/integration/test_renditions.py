@@ -28,6 +28,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from storage.accounts import _hash
+from storage.renditions import TRIES_MAX
 from tests.faults.test_worker_death import behind_the_index
 from tests.integration.test_dicomweb_client_npm import NODE, node
 from tests.support.files import package_file
@@ -258,10 +259,10 @@ def test_another_facility_sees_nothing(server: Server, ct: Sent) -> None:
 
 
 def test_a_worker_that_dies_at_it(server: Server) -> None:
-    """All workers are killed again and again while renditions are made: they come nevertheless."""
+    """All workers are killed while renditions are made, and again: they come nevertheless."""
     several = [stored(server, FILES[1]) for _ in range(3)]
     settled(server)
-    for _ in range(3):
+    for _ in range(TRIES_MAX - 1):
         time.sleep(0.7)
         for process in behind_the_index(server):
             if "worker.app" in process.cmdline():

@@ -143,6 +143,27 @@ def test_all_else_comes_first(eager: Archive) -> None:
     assert make_progressive(eager, SECONDS) == 2
 
 
+def test_it_stops_for_what_nobody_else_is_free_for(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another worker takes at once does not interrupt it."""
+    monkeypatch.setattr(progression, "LOOK_SECONDS", 0.0)
+
+    def looks_until_stopped(*urgent: bool) -> int:
+        seen = iter([*urgent, False, False, False])
+        monkeypatch.setattr(progression, "_is_urgent", lambda _: next(seen))
+        stop, looks = progression._stopper(eager, SECONDS), 1
+        while looks <= len(urgent) and not stop():
+            looks += 1
+        return looks
+
+    assert looks_until_stopped(True) == 1
+    assert looks_until_stopped(False, True, False, True, False) == 6
+    assert looks_until_stopped(False, True, True, False) == 3
+    assert progression._stopper(eager, -1.0)()
+    full = replace(eager, settings=replace(eager.settings, disk_free_bytes_min=1 << 60))
+    monkeypatch.setattr(progression, "_is_urgent", lambda _: False)
+    assert progression._stopper(full, SECONDS)(), "the disk is low"
+
+
 def test_it_goes_on_where_it_stopped(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after a kill, of which a torn frame is left."""
     indexed(eager, 1, 2, 3, 4)
