@@ -16,7 +16,7 @@ from dicom_node import conformance
 from pacs import query
 from pacs.settings import Settings
 from storage import answers
-from viewer_api.dicomweb import apart, bodies, outcome, stow, wado
+from viewer_api.dicomweb import apart, bodies, frames, outcome, stow
 from viewer_api.dicomweb.capabilities import JSON, VARIABLES, WADL
 from viewer_api.dicomweb.drawing import PIXELS_MAX, SIDE_MAX
 from viewer_api.dicomweb.media import ACCEPT_CHARACTERS_MAX
@@ -205,7 +205,7 @@ def _limits() -> Iterator[str]:
         ("UIDs in one list", f"{query.UIDS_MAX}"),
         ("value of a key", f"{query.VALUE_CHARACTERS_MAX} characters"),
         ("Accept", f"{ACCEPT_CHARACTERS_MAX} characters"),
-        ("frames of one request", f"{wado.FRAMES_MAX}"),
+        ("frames of one request", f"{frames.FRAMES_MAX}"),
         ("side and area of a viewport", f"{SIDE_MAX} and {PIXELS_MAX} pixels"),
         ("instance that is stored", f"{Settings().object_bytes_max} bytes (setting)"),
         ("boundary of a multipart body", f"{bodies.BOUNDARY_CHARACTERS_MAX} characters"),

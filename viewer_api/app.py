@@ -18,7 +18,7 @@ from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
 from viewer_api import auth, cross_origin, devices, exchange, openapi, pages, portal, problems, worklist
-from viewer_api.dicomweb import capabilities, qido, rendered, stow, wado, wado_uri
+from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
 CSP = (
@@ -26,6 +26,7 @@ CSP = (
     "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self'; manifest-src 'self'; "
     "object-src blob:; frame-src blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+SERVICES = ("/dicom-web/", "/wado")
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
                   docs_url=None, redoc_url=None)  # fmt: skip
     app.add_middleware(SmallAnswersZipped)
     app.add_middleware(SmallBodies)
+    app.add_middleware(Located)
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     cross_origin.install(app, settings)  # the outermost: what is refused says too who may read it
@@ -58,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     for router in (
         # What is asked most often first: a request looks through the routes in this order.
-        wado.router, rendered.router, qido.router, stow.router, wado_uri.router,
+        wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
         portal.router, auth.router, devices.router, exchange.router, worklist.router,
     ):  # fmt: skip
@@ -98,6 +100,25 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class Located:
+    """Says of what DICOMweb gives where it is (PS3.18 8.4.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_location(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (200, 206):
+                url = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
+                MutableHeaders(scope=message).setdefault("Content-Location", url.decode("latin-1"))
+            await send(message)
+
+        of_dicomweb = (
+            scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(SERVICES)
+        )
+        await self._app(scope, receive, with_location if of_dicomweb else send)
 
 
 def _add_health(app: FastAPI) -> None:
