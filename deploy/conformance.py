@@ -18,6 +18,7 @@ from pacs.settings import Settings
 from storage import answers
 from viewer_api.dicomweb import apart, bodies, frames, outcome, stow
 from viewer_api.dicomweb.capabilities import JSON, VARIABLES, WADL
+from viewer_api.dicomweb.claims import CLAIMS, NOT_CLAIMED
 from viewer_api.dicomweb.drawing import PIXELS_MAX, SIDE_MAX
 from viewer_api.dicomweb.media import ACCEPT_CHARACTERS_MAX
 from viewer_api.dicomweb.transactions import (
@@ -62,7 +63,7 @@ REASONS = {
 
 def statement() -> str:
     """The whole document, Markdown."""
-    lines = (*_services(), *_media(), *_parameters(), *_statuses(), *_limits())
+    lines = (*_services(), *_claims(), *_media(), *_parameters(), *_statuses(), *_limits())
     return conformance.statement() + "\n" + "\n".join(lines) + "\n"
 
 
@@ -85,6 +86,21 @@ def _services() -> Iterator[str]:
     yield "| transaction | method and resource |"
     yield "|---|---|"
     yield f"| {URI_SERVICE.name} | GET `{WADO_URI}` |"
+    yield ""
+
+
+def _claims() -> Iterator[str]:
+    yield "### Clauses of PS3.18 that are claimed"
+    yield "Each has a test of its own in tests/conformance; the edition is 2025."
+    yield ""
+    yield "| clause | what is claimed |"
+    yield "|---|---|"
+    yield from (f"| {clause} | {what} |" for clause, what in CLAIMS.items())
+    yield ""
+    yield "### What of PS3.18 is not claimed"
+    yield "| clause | what it has | here |"
+    yield "|---|---|---|"
+    yield from (f"| {clause} | {what} | {why} |" for clause, what, why in NOT_CLAIMED)
     yield ""
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +17,18 @@ from pacs.settings import Settings
 from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
-from viewer_api import auth, cross_origin, devices, exchange, openapi, pages, portal, problems, worklist
+from viewer_api import (
+    auth,
+    cross_origin,
+    devices,
+    exchange,
+    metrics,
+    openapi,
+    pages,
+    portal,
+    problems,
+    worklist,
+)
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
@@ -65,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         portal.router, auth.router, devices.router, exchange.router, worklist.router,
     ):  # fmt: skip
         app.include_router(router)
-    _add_health(app)
+    _add_health(app, metrics.registry(settings.http_process_count))
     pages.install(app, settings)
     return app
 
@@ -77,7 +88,7 @@ class SmallAnswersZipped(GZipMiddleware):
         path = scope.get("path", "")
         if (
             scope["type"] == "http"
-            and path.startswith("/dicom-web")
+            and path.startswith(SERVICES)
             and not path.endswith(("/studies", "/series", "/instances", "/metadata"))
         ):
             await self.app(scope, receive, send)
@@ -121,7 +132,7 @@ class Located:
         await self._app(scope, receive, with_location if of_dicomweb else send)
 
 
-def _add_health(app: FastAPI) -> None:
+def _add_health(app: FastAPI, metered: CollectorRegistry) -> None:
     @app.get("/healthz", include_in_schema=False)
     def alive() -> PlainTextResponse:
         return PlainTextResponse("ok")
@@ -132,5 +143,5 @@ def _add_health(app: FastAPI) -> None:
         return JSONResponse({"ready": True, "packs_waiting": now.packs, "packs_again": now.again})
 
     @app.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    def told() -> Response:
+        return Response(generate_latest(metered), media_type=CONTENT_TYPE_LATEST)

@@ -26,8 +26,11 @@ from viewer_api.dicomweb.datasets import several, wants_xml
 from viewer_api.dicomweb.places import root_of
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb: search"])
-# Of an instance: its own attributes in the table, and what the index holds of the levels above.
-RETURNED = frozenset(a.tag for a in ATTRIBUTES if a.column or a.level is Level.IMAGE) | AVAILABLE.keys()
+# What is told if nothing more is asked for: what the index holds, of an instance its own attributes in the table, and
+# where its metadata were read time zone and requests (PS3.18 tables 10.6.3-3 to -5).
+RETURNED = frozenset(a.tag for a in ATTRIBUTES if a.column or a.level is Level.IMAGE) | AVAILABLE.keys() | {
+    "00080201", "00400275",
+}  # fmt: skip
 PATIENT_NAME, SEQUENCES_MAX = "00100010", 8
 AFTER, TOTAL = "after", "total"  # ours: where the page before ended, and whether all are counted
 NOT_OFFERED = {  # PS3.18 8.3.4.5, 8.3.4.6
@@ -180,7 +183,7 @@ def _next(request: Request, answers: Answers) -> str:
 def _returned(answer: Json, asked: Asked, root: str) -> Json:
     """The attributes of PS3.18 tables 10.6.3-3 to -5 and those that were asked for, or all; and where it is."""
     picked = answer
-    if asked.level is Level.IMAGE and not asked.everything:
+    if not asked.everything:
         picked = {tag: e for tag, e in answer.items() if tag in RETURNED or tag in asked.identifier}
     url = f"{root}/studies/{text(answer, '0020000D')}"
     if asked.level is not Level.STUDY:
