@@ -16,8 +16,9 @@ from dicom_node import conformance
 from pacs import query
 from pacs.settings import Settings
 from storage import answers
-from viewer_api.dicomweb import apart, bodies, outcome, stow, wado
+from viewer_api.dicomweb import apart, bodies, frames, outcome, stow
 from viewer_api.dicomweb.capabilities import JSON, VARIABLES, WADL
+from viewer_api.dicomweb.claims import CLAIMS, NOT_CLAIMED
 from viewer_api.dicomweb.drawing import PIXELS_MAX, SIDE_MAX
 from viewer_api.dicomweb.media import ACCEPT_CHARACTERS_MAX
 from viewer_api.dicomweb.transactions import (
@@ -62,7 +63,7 @@ REASONS = {
 
 def statement() -> str:
     """The whole document, Markdown."""
-    lines = (*_services(), *_media(), *_parameters(), *_statuses(), *_limits())
+    lines = (*_services(), *_claims(), *_media(), *_parameters(), *_statuses(), *_limits())
     return conformance.statement() + "\n" + "\n".join(lines) + "\n"
 
 
@@ -85,6 +86,21 @@ def _services() -> Iterator[str]:
     yield "| transaction | method and resource |"
     yield "|---|---|"
     yield f"| {URI_SERVICE.name} | GET `{WADO_URI}` |"
+    yield ""
+
+
+def _claims() -> Iterator[str]:
+    yield "### Clauses of PS3.18 that are claimed"
+    yield "Each has a test of its own in tests/conformance; the edition is 2025."
+    yield ""
+    yield "| clause | what is claimed |"
+    yield "|---|---|"
+    yield from (f"| {clause} | {what} |" for clause, what in CLAIMS.items())
+    yield ""
+    yield "### What of PS3.18 is not claimed"
+    yield "| clause | what it has | here |"
+    yield "|---|---|---|"
+    yield from (f"| {clause} | {what} | {why} |" for clause, what, why in NOT_CLAIMED)
     yield ""
 
 
@@ -205,7 +221,7 @@ def _limits() -> Iterator[str]:
         ("UIDs in one list", f"{query.UIDS_MAX}"),
         ("value of a key", f"{query.VALUE_CHARACTERS_MAX} characters"),
         ("Accept", f"{ACCEPT_CHARACTERS_MAX} characters"),
-        ("frames of one request", f"{wado.FRAMES_MAX}"),
+        ("frames of one request", f"{frames.FRAMES_MAX}"),
         ("side and area of a viewport", f"{SIDE_MAX} and {PIXELS_MAX} pixels"),
         ("instance that is stored", f"{Settings().object_bytes_max} bytes (setting)"),
         ("boundary of a multipart body", f"{bodies.BOUNDARY_CHARACTERS_MAX} characters"),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,8 +17,19 @@ from pacs.settings import Settings
 from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
-from viewer_api import auth, cross_origin, devices, exchange, openapi, pages, portal, problems, worklist
-from viewer_api.dicomweb import capabilities, qido, rendered, stow, wado, wado_uri
+from viewer_api import (
+    auth,
+    cross_origin,
+    devices,
+    exchange,
+    metrics,
+    openapi,
+    pages,
+    portal,
+    problems,
+    worklist,
+)
+from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
 CSP = (
@@ -26,6 +37,7 @@ CSP = (
     "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self'; manifest-src 'self'; "
     "object-src blob:; frame-src blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+SERVICES = ("/dicom-web/", "/wado")
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -51,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
                   docs_url=None, redoc_url=None)  # fmt: skip
     app.add_middleware(SmallAnswersZipped)
     app.add_middleware(SmallBodies)
+    app.add_middleware(Located)
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     cross_origin.install(app, settings)  # the outermost: what is refused says too who may read it
@@ -58,12 +71,12 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     for router in (
         # What is asked most often first: a request looks through the routes in this order.
-        wado.router, rendered.router, qido.router, stow.router, wado_uri.router,
+        wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
         portal.router, auth.router, devices.router, exchange.router, worklist.router,
     ):  # fmt: skip
         app.include_router(router)
-    _add_health(app)
+    _add_health(app, metrics.registry(settings.http_process_count))
     pages.install(app, settings)
     return app
 
@@ -75,7 +88,7 @@ class SmallAnswersZipped(GZipMiddleware):
         path = scope.get("path", "")
         if (
             scope["type"] == "http"
-            and path.startswith("/dicom-web")
+            and path.startswith(SERVICES)
             and not path.endswith(("/studies", "/series", "/instances", "/metadata"))
         ):
             await self.app(scope, receive, send)
@@ -100,7 +113,26 @@ class SafeHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-def _add_health(app: FastAPI) -> None:
+class Located:
+    """Says of what DICOMweb gives where it is (PS3.18 8.4.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_location(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (200, 206):
+                url = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
+                MutableHeaders(scope=message).setdefault("Content-Location", url.decode("latin-1"))
+            await send(message)
+
+        of_dicomweb = (
+            scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(SERVICES)
+        )
+        await self._app(scope, receive, with_location if of_dicomweb else send)
+
+
+def _add_health(app: FastAPI, metered: CollectorRegistry) -> None:
     @app.get("/healthz", include_in_schema=False)
     def alive() -> PlainTextResponse:
         return PlainTextResponse("ok")
@@ -111,5 +143,5 @@ def _add_health(app: FastAPI) -> None:
         return JSONResponse({"ready": True, "packs_waiting": now.packs, "packs_again": now.again})
 
     @app.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    def told() -> Response:
+        return Response(generate_latest(metered), media_type=CONTENT_TYPE_LATEST)

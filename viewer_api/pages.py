@@ -5,11 +5,12 @@ from __future__ import annotations
 import mimetypes
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 
 from pacs.errors import NotFound
 from pacs.settings import Settings
+from viewer_api.problems import methods_of
 
 NOT_PAGES = ("api/", "dicom-web", "wado", "fhir", "cds-services")
 FOREVER, ASK_FIRST = "public, max-age=31536000, immutable", "no-cache"
@@ -46,6 +47,8 @@ def install(app: FastAPI, settings: Settings) -> None:
     @app.get("/{path:path}", include_in_schema=False)
     def page(request: Request, path: str) -> Response:
         if path.startswith(NOT_PAGES):
+            if methods_of(request):
+                raise HTTPException(405, "Method Not Allowed")
             raise NotFound("there is no such resource")
         file = _within(web, path) or web / "index.html"
         if not file.is_file():

@@ -80,21 +80,22 @@ def _handler(status: int, word: str, title: str, said: bool) -> Any:
 async def _http(request: Request, error: Any) -> JSONResponse:
     word = STATUS_WORDS.get(error.status_code, f"http-{error.status_code}")
     headers = error.headers
-    if error.status_code == 405 and (allowed := _allowed(request)):
+    if error.status_code == 405 and (allowed := methods_of(request)):
         headers = {"Allow": ", ".join(allowed)}
     return problem(error.status_code, word, str(error.detail), headers=headers)
 
 
-def _allowed(request: Request) -> list[str]:
+def methods_of(request: Request) -> list[str]:
     """All methods of a path (RFC 9110 15.5.6): the router tells those of the first route alone. That every path may be
-    a page of the web app does not count."""
+    a page of the web app does not count, nor that of all paths below a service its capabilities may be asked."""
     routes = [r for r in request.app.router.routes if getattr(r, "path", "") != ANY_PAGE]
 
     def has(method: str) -> bool:
         scope = {**request.scope, "method": method}
         return any(route.matches(dict(scope))[0] is Match.FULL for route in routes)
 
-    return [m for m in METHODS if has("GET" if m == "HEAD" else m)]
+    found = [m for m in METHODS if has("GET" if m == "HEAD" else m)]
+    return found if found != ["OPTIONS"] else []
 
 
 async def _invalid(_request: Request, error: Any) -> JSONResponse:

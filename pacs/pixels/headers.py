@@ -11,6 +11,7 @@ from pacs.pixels.description import PixelDescription, PixelError
 
 SCANS_MAX = 64  # a progressive JPEG costs a pass over the whole frame for each scan
 TILES_MAX = 4_096  # OpenJPEG takes some 6 kB for each tile a header claims
+RPCL, BASE_SIDE_MAX = 2, 64  # the order of progression (ISO/IEC 15444-1 table A.16); pixels (PS3.5 10.18)
 _JPEG_STANDALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and RSTn have no length (ITU-T T.81 B.1.1.3)
 _NOT_A_FRAME = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC stand among the SOF codes (ITU-T T.81 table B.1)
 
@@ -33,6 +34,8 @@ class Codestream:
     """JPEG family: the first parameter of the scan: lossless the predictor, JPEG-LS how far a value may be off."""
     is_reversible: bool = False
     """JPEG 2000: by the reversible wavelet."""
+    is_progressive: bool = False
+    """JPEG 2000: ordered, cut and listed as the transfer syntaxes with RPCL options have it (PS3.5 10.18)."""
 
 
 def check(found: Codestream, description: PixelDescription) -> None:
@@ -151,26 +154,39 @@ def read_jpeg2000(frame: bytes) -> Codestream:
         raise PixelError(f"the frame claims {tiles} tiles, over the limit of {TILES_MAX}")
     if len({components[i : i + 3] for i in range(0, 3 * samples, 3)}) > 1 or components[1:3] != b"\x01\x01":
         raise PixelError("the frame's components differ in depth or sampling")
-    coding = _coding(frame)
+    header = _main_header(frame)
+    coding = header.get(0x52, b"")
+    if len(coding) < 14:
+        raise PixelError("the frame has no coding style (COD) in its main header")
+    rows, columns = height - top, width - left
     return Codestream(
-        rows=height - top,
-        columns=width - left,
+        rows=rows,
+        columns=columns,
         samples=samples,
         precision=(components[0] & 0x7F) + 1,
         is_signed=bool(components[0] & 0x80),
         is_transformed=coding[8] == 1,
         is_reversible=coding[13] == 1,
+        is_progressive=coding[5] == RPCL
+        and 0x55 in header
+        and _base(min(rows, columns), coding[9]) <= BASE_SIDE_MAX,
     )
 
 
-def _coding(frame: bytes) -> bytes:
-    """The COD segment: its marker, Lcod, Scod, SGcod (4), the first five of SPcod (ISO/IEC 15444-1 A.6.1)."""
+def _base(side: int, decompositions: int) -> int:
+    """Of a side in pixels what is left at the lowest resolution (ISO/IEC 15444-1 B.5)."""
+    return -(-side >> decompositions)
+
+
+def _main_header(frame: bytes) -> dict[int, bytes]:
+    """The segments behind SIZ by the low byte of their markers, with these (ISO/IEC 15444-1 A.3). Of COD (0x52): Lcod
+    (2), Scod, SGcod (4: order of progression, layers, transform), SPcod: decompositions, …, wavelet (A.6.1)."""
+    found: dict[int, bytes] = {}
     position = 2
     while position + 4 <= len(frame) and frame[position] == 0xFF:
         marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
-        if marker == 0x52 and position + 14 <= len(frame):
-            return frame[position : position + 14]
         if marker == 0x90 or length < 2:  # SOT: the main header is over
             break
+        found.setdefault(marker, frame[position : position + 2 + length])
         position += 2 + length
-    raise PixelError("the frame has no coding style (COD) in its main header")
+    return found

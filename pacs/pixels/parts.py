@@ -27,6 +27,7 @@ _PROCESSES = {  # what the frame header of each may say (ITU-T T.81 table B.1, P
     f"{_ROOT}80": {0xF7}, f"{_ROOT}81": {0xF7},
 }  # fmt: skip
 _JPEG_2000 = frozenset(f"{_ROOT}{n}" for n in (90, 91, 201, 202, 203))
+_HTJ2K, _PROGRESSIVE = f"{_ROOT}201", f"{_ROOT}202"
 _NEAR_LOSSLESS, _IRREVERSIBLE = f"{_ROOT}81", {f"{_ROOT}90": f"{_ROOT}91", f"{_ROOT}201": f"{_ROOT}203"}
 
 
@@ -64,7 +65,9 @@ def _default(possible: tuple[str, ...], found: Codestream | None) -> str:
     if found is None:
         return default
     if default in _IRREVERSIBLE:
-        return default if found.is_reversible else _IRREVERSIBLE[default]
+        if not found.is_reversible:
+            return _IRREVERSIBLE[default]
+        return _PROGRESSIVE if default == _HTJ2K and found.is_progressive else default
     if found.process == 0xF7:
         return default if found.selection == 0 else _NEAR_LOSSLESS
     if found.process == 0xC3:

@@ -16,6 +16,7 @@ from tests.support.dicom import describe, send_raw
 from tests.support.server import Server
 from tests.support.studies import ct_study
 from tests.support.watch import settled
+from viewer_api.dicomweb.frames import PART_TYPES
 from viewer_api.dicomweb.rendered import DOCUMENTS
 
 WADL, JSON = "application/vnd.sun.wadl+xml", "application/json"
@@ -150,10 +151,19 @@ def test_what_is_told_can_be_had(server: Server, tmp_path: Path) -> None:
                 assert accept.startswith(kind), where
     others = {("rendered", kind) for kind in (*DOCUMENTS, *CONTAINERS)}
     baseline = {accept for _, accept in refused if accept.endswith("1.2.840.10008.1.2.4.50")}
-    stored = {accept for _, accept in refused if any(kind in accept for kind in AS_STORED)}
+    bulk = {accept for name, accept in refused if name == "{bulkdataURI}"}
+    stored = {
+        accept
+        for name, accept in refused
+        if name == "{frameList}" and any(kind in accept for kind in AS_STORED)
+    }
     assert (len(baseline), len(stored)) == (2, 2 * (len(AS_STORED) + 15))
+    assert {accept.partition("type=")[2].partition(";")[0] for accept in bulk} == {
+        f'"{kind}"' for kind in set(PART_TYPES.values())
+    }
     assert refused == {
         **dict.fromkeys(others, 406),
         **{("{frameList}", accept): 422 for accept in baseline},
         **{("{frameList}", accept): 406 for accept in stored},
+        **{("{bulkdataURI}", accept): 406 for accept in bulk},
     }

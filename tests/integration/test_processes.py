@@ -154,3 +154,27 @@ def test_wrong_passwords_are_bounded_over_all(server: Server) -> None:
     form = {"username": "admin", "password": "wrong"}
     tried = [httpx.post(f"{server.url}/api/auth/token", data=form).status_code for _ in range(15)]
     assert tried == [401] * 10 + [429] * 5
+
+
+def metered(server: Server) -> dict[str, float]:
+    """By a connection of its own, hence of any of the processes."""
+    lines = httpx.get(f"{server.url}/metrics").raise_for_status().text.splitlines()
+    return {
+        line.split()[0]: float(line.split()[1])
+        for line in lines
+        if line and line[0] != "#" and "{" not in line
+    }
+
+
+def test_metrics_are_of_all_processes(server: Server) -> None:
+    """Whichever is asked: counters never go back, and memory is that of all."""
+    forks = processes(server, "viewer_api")
+    told = [metered(server) for _ in range(20)]
+    cpu = [one["process_cpu_seconds_total"] for one in told]
+    assert cpu == sorted(cpu)
+    together = sum(fork.cpu_times().user + fork.cpu_times().system for fork in forks)
+    assert cpu[-1] == pytest.approx(together, abs=0.5)
+    memory = sum(fork.memory_info().rss for fork in forks)
+    for one in told:
+        assert one["tongying_api_processes"] == PROCESSES
+        assert one["process_resident_memory_bytes"] == pytest.approx(memory, rel=0.2)

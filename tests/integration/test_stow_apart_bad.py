@@ -164,15 +164,34 @@ def test_headers_of_parts_that_cannot_be(server: Server, headers: dict[str, str]
     not_stored(server, one)
 
 
-def test_a_body_that_ends_too_soon_stores_nothing(server: Server) -> None:
-    """It is not known what belongs to what before its end."""
-    several = [apart("CT_small.dcm"), apart("MR_small.dcm")]
-    content = body(
-        metadata(*(one.attributes for one in several)) + [p for one in several for p in one.parts()]
-    )
-    for length in (10, 700, len(content) // 2, len(content) - 20):
-        assert "ends" in problem(post(server, content[:length]), 400)
-    not_stored(server, *several)
+@pytest.mark.parametrize("left", [-10, -700, 1000])
+def test_of_a_body_that_ends_too_soon_nothing_is_whole(server: Server, left: int) -> None:
+    """It is cut within the metadata, or within the first bulk data."""
+    one = apart("CT_small.dcm")
+    first = metadata(one.attributes)
+    content = body(first + one.parts())[: len(body(first)) + left]
+    assert "ends" in problem(post(server, content), 400)
+    not_stored(server, one)
+
+
+def test_of_a_body_that_ends_too_soon_what_came_whole_is_stored(server: Server) -> None:
+    """Each of the others is named."""
+    good, cut = apart("CT_small.dcm"), apart("MR_small.dcm")
+    content = body(metadata(good.attributes, cut.attributes) + good.parts() + cut.parts())
+    answer = post(server, content[:-1000])
+    assert answer.status_code == 202, answer.text
+    assert (names(answer, STORED), names(answer, FAILED)) == ([good.instance], [cut.instance])
+    assert "ends" in told(answer, OTHERS)[0][2]
+    stored(server, good)
+    not_stored(server, cut)
+
+
+def test_of_a_loop_that_ends_too_soon_nothing_is_stored(server: Server) -> None:
+    """All its frames or none."""
+    one = apart("examples_ybr_color.dcm")
+    content = body(metadata(one.attributes) + one.parts("image/jpeg"))
+    assert "ends" in problem(post(server, content[: len(content) - 1000]), 400)
+    not_stored(server, one)
 
 
 def test_failures_can_be_read_by_others(server: Server) -> None:

@@ -1,6 +1,6 @@
 """STOW-RS of metadata and bulk data (PS3.18 10.5.1.4, 8.6.1): metadata in JSON or XML, and parts of bulk data whose
-Content-Location is what a BulkDataURI points to. A body that ends too soon stores nothing: what is whole of it, and
-what belongs to what, is known at its end."""
+Content-Location is what a BulkDataURI points to. Of a body that ends too soon those instances are stored of which all
+has come."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from storage.importing import CHUNK_BYTES, Identity
 from storage.reception import Reception
 from storage.records import Origin
 from storage.spool import Spool
-from viewer_api.dicomweb.bodies import BadBody, Part, Parts, Rest, Whole, chunks_of
+from viewer_api.dicomweb.bodies import BadBody, Cut, Part, Parts, Rest, Whole, chunks_of
 from viewer_api.dicomweb.datasets import JSON, XML
 from viewer_api.dicomweb.media import MediaRange, content_type
 from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, REFUSALS, Outcome
@@ -37,20 +37,22 @@ _PLAIN = ("", "binary", "8bit", "7bit")  # Content-Transfer-Encoding: HTTP needs
 def store_apart(
     request: Request, kind: MediaRange, spool: Spool, reception: Reception, origin: Origin, outcome: Outcome
 ) -> None:  # fmt: skip
-    """Take in a body of TYPES. Raises BadBody, and OutOfResources or TooLarge where its bulk data have no room."""
+    """Take in a body of TYPES. Raises BadBody, of a body that was cut too once what is whole of it is stored, and
+    OutOfResources or TooLarge where its bulk data have no room."""
     with Assembly(spool) as assembly, _Held() as held:
         body = _Body(str(request.url), kind.part_type, assembly, outcome, held)
-        if kind.is_multipart:
-            parts = Parts(chunks_of(request), kind.parameters.get("boundary", ""))
-            for part in parts:
-                body.take(part, Rest(parts, part))
-        else:
-            body.metadata(Whole(chunks_of(request)))
+        cut = None
+        try:
+            body.read(request, kind)
+        except Cut as error:
+            cut = error
         used = {element["BulkDataURI"] for dataset in body.datasets for element in references(dataset)}
         for dataset in body.datasets:
             _take(assembly, reception, origin, dataset, outcome)
         for _ in assembly.unused(used):
             outcome.fail(CANNOT_UNDERSTAND, "a part of bulk data that nothing points to")
+        if cut is not None:
+            raise cut
 
 
 class _Held:
@@ -94,6 +96,14 @@ class _Body:
     outcome: Outcome
     held: _Held
     datasets: list[Json] = field(default_factory=list)
+
+    def read(self, request: Request, kind: MediaRange) -> None:
+        if not kind.is_multipart:
+            self.metadata(Whole(chunks_of(request)))
+            return
+        parts = Parts(chunks_of(request), kind.parameters.get("boundary", ""))
+        for part in parts:
+            self.take(part, Rest(parts, part))
 
     def take(self, part: Part, rest: Rest) -> None:
         if part.headers.get("content-transfer-encoding", "").lower() not in _PLAIN:

@@ -40,7 +40,7 @@ def _received(request: Request) -> Iterator[bytes]:
             while more and size < CHUNK_BYTES:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
-                    raise BadBody(400, "the client went away")
+                    raise Cut(400, "the client went away")
                 pieces.append(message.get("body", b""))
                 size, more = size + len(pieces[-1]), message.get("more_body", False)
         return b"".join(pieces), more
@@ -50,7 +50,7 @@ def _received(request: Request) -> Iterator[bytes]:
         try:
             chunk, more = from_thread.run(gathered)
         except TimeoutError:
-            raise BadBody(408, f"nothing came for {SILENCE_SECONDS} s") from None
+            raise Cut(408, f"nothing came for {SILENCE_SECONDS} s") from None
         if chunk:
             yield chunk
 
@@ -71,11 +71,15 @@ def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
                     return
     except zlib.error:
         raise BadBody(400, "the body is no gzip, or broken") from None
-    raise BadBody(400, "the gzip ends before its end")
+    raise Cut(400, "the gzip ends before its end")
 
 
 class BadBody(HTTPException):
     """A body that cannot be read."""
+
+
+class Cut(BadBody):
+    """A body that ended too soon: what came whole before is whole."""
 
 
 class Part:
@@ -148,7 +152,7 @@ class Parts:
             return False
         chunk = next(self._chunks, None)
         if chunk is None:
-            raise BadBody(400, "the body ends before its last boundary")
+            raise Cut(400, "the body ends before its last boundary")
         try:
             self._parser.write(chunk)
         except MultipartParseError as error:

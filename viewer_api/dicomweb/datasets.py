@@ -9,14 +9,15 @@ from fastapi.responses import JSONResponse, Response
 
 from pacs.nativexml import to_xml
 from pacs.values import Json
-from viewer_api.dicomweb.media import accept_of, choose
+from viewer_api.dicomweb.media import accept_of, choose, texts_in_utf8
 from viewer_api.dicomweb.multipart import Part, parts_answer
 
 JSON, XML = "application/dicom+json", "application/dicom+xml"
 
 
 def wants_xml(request: Request) -> bool:
-    """Whether XML is asked for; raises NotAcceptable."""
+    """Whether XML is asked for; raises NotAcceptable, also for texts that are not to be in UTF-8, and BadQuery."""
+    texts_in_utf8(request)
     media_type, _ = choose(accept_of(request), [JSON, "application/json", XML])
     return media_type == XML
 
@@ -33,8 +34,8 @@ def several(datasets: Iterable[Json], *, xml: bool, headers: dict[str, str] | No
     return answer
 
 
-def single(dataset: Json, *, xml: bool, status: int = 200) -> Response:
+def single(dataset: Json, *, xml: bool, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The one data set that an answer is."""
     if xml:
-        return Response(to_xml(dataset), status, media_type=XML)
-    return JSONResponse(dataset, status, media_type=JSON)
+        return Response(to_xml(dataset), status, headers, XML)
+    return JSONResponse(dataset, status, headers, JSON)

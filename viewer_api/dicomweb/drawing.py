@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,11 +29,13 @@ QUALITY = 90
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
     """How a frame is drawn. `region`: left, top, right, bottom of the frame's part that is shown, each from 0 to 1.
-    `box`: width and height in pixels that it fits into; without one it keeps its size."""
+    `flip`: whether it is turned over sideways, and upside down. `box`: width and height in pixels that it fits into;
+    without one it keeps its size."""
 
     media_type: str = "image/jpeg"
     window: Window | None = None
     region: tuple[float, float, float, float] | None = None
+    flip: tuple[bool, bool] = (False, False)
     box: tuple[int, int] | None = None
     quality: int = QUALITY
     annotation: tuple[str, ...] = ()  # keywords of PS3.18 8.3.5.1.1, also those that we have not
@@ -56,14 +59,15 @@ def draw(archive: Archive, located: Located, attributes: Any, index: int, how: D
         raise CannotRender(f"frame {index + 1}: {error}") from error
 
 
-def animation(archive: Archive, located: Located, attributes: Any, how: Drawing) -> Drawn:
-    """All frames as a GIF, as fast as they were taken; raises CannotRender."""
-    frames = located.entry.frame_count
-    if frames is None or frames > LOOP_FRAMES_MAX:
-        raise CannotRender(f"a GIF has at most {LOOP_FRAMES_MAX} frames here; this instance has {frames}")
+def animation(
+    archive: Archive, located: Located, attributes: Any, numbers: Sequence[int], how: Drawing
+) -> Drawn:
+    """These frames (from 0) as a GIF, as fast as they were taken; raises CannotRender."""
+    if len(numbers) > LOOP_FRAMES_MAX:
+        raise CannotRender(f"a GIF has at most {LOOP_FRAMES_MAX} frames here; these are {len(numbers)}")
     pen = _pen(archive, attributes, how)
-    pictures = (_drawn(archive, located, attributes, index, how, LOOP_BOX) for index in range(frames))
-    annotated = (pen.write(picture, index) for index, picture in enumerate(pictures))
+    pictures = ((index, _drawn(archive, located, attributes, index, how, LOOP_BOX)) for index in numbers)
+    annotated = (pen.write(picture, index) for index, picture in pictures)
     return Drawn(animate(annotated, frame_time_ms(attributes)), pen.warnings)
 
 
@@ -83,6 +87,8 @@ def _drawn(
         picture = render_frame(attributes, encoded, located.entry.transfer_syntax, index, how.window)
         if how.region is not None:
             picture = _part(picture, how.region)
+        sideways, upside_down = how.flip
+        picture = picture[:: -1 if upside_down else 1, :: -1 if sideways else 1]
         width, height = how.box or largest
         return fit(picture, width, height, pixel_aspect(attributes, index), enlarge=how.box is not None)
     except PixelError as error:

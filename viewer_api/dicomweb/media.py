@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fastapi import Request
 
-from pacs.errors import NotAcceptable
+from pacs.errors import BadQuery, NotAcceptable
 
+T = TypeVar("T")
+Accept = tuple[str, ...]  # values of an Accept, each for where nothing of those before it is possible
 ACCEPT_CHARACTERS_MAX = 4096
+CHARSETS = ("utf-8", "iso_ir 192")  # names of the one that texts are in (PS3.18 8.8, D)
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 
 
@@ -35,9 +39,29 @@ class MediaRange:
         return self.parameters.get("transfer-syntax")
 
 
-def accept_of(request: Request) -> str:
-    """The `accept` parameter goes before the header (PS3.18 8.3.3.1)."""
-    return request.query_params.get("accept") or request.headers.get("accept", "")
+def accept_of(request: Request) -> Accept:
+    """The `accept` parameter goes before the header (PS3.18 8.7.8.1)."""
+    given, header = request.query_params.get("accept", ""), request.headers.get("accept", "")
+    return preferring(given, header)
+
+
+def preferring(parameter: str, header: str) -> Accept:
+    """What a parameter and, where nothing of it is possible, what the header accepts; with neither, everything."""
+    return tuple(one for one in (parameter, header) if one) or ("",)
+
+
+def texts_in_utf8(request: Request) -> None:
+    """Texts are in UTF-8. Raises BadQuery where the `charset` parameter has another (PS3.18 8.3.3.2), and NotAcceptable
+    where the Accept-Charset header does (PS3.18 8.8.5)."""
+    if not _takes_utf8(request.query_params.get("charset", "")):
+        raise BadQuery("charset is UTF-8")
+    if not _takes_utf8(request.headers.get("accept-charset", "")):
+        raise NotAcceptable("possible here: UTF-8")
+
+
+def _takes_utf8(header: str) -> bool:
+    ranges = [_range(part) for part in _split(header[:ACCEPT_CHARACTERS_MAX], ",") if part.strip()]
+    return not ranges or any(r.quality > 0 and r.media_type.strip('"') in (*CHARSETS, "*") for r in ranges)
 
 
 def warned(texts: Iterable[str]) -> dict[str, str]:
@@ -47,12 +71,13 @@ def warned(texts: Iterable[str]) -> dict[str, str]:
 
 
 def parse_accept(header: str) -> list[MediaRange]:
-    """The ranges, best first; an empty header accepts everything."""
+    """The ranges, best first, those that are not acceptable (q=0) last; an empty header accepts everything. What asks
+    for another character set than ours is passed over (PS3.18 8.8.1)."""
     if len(header) > ACCEPT_CHARACTERS_MAX:
         raise NotAcceptable("the Accept header is too long")
-    ranges = [_range(part) for part in _split(header, ",") if part.strip()]
-    ranges = [r for r in ranges if r.quality > 0] or ([] if ranges else [MediaRange("*/*", 1.0)])
-    return sorted(ranges, key=lambda r: -r.quality)
+    ranges = [_range(part) for part in _split(header, ",") if part.strip()] or [MediaRange("*/*", 1.0)]
+    ours = [r for r in ranges if r.parameters.get("charset", "utf-8").lower() in CHARSETS]
+    return sorted(ours, key=lambda r: -r.quality)
 
 
 def content_type(header: str) -> MediaRange:
@@ -95,18 +120,55 @@ def accepts(media_range: MediaRange, offered: str) -> bool:
     return wanted in ("*/*", offered) or (wanted.endswith("/*") and offered.startswith(wanted[:-1]))
 
 
-def choose(header: str, offered: list[str], *, multipart: bool | None = None) -> tuple[str, MediaRange]:
-    """The first of the accepted ranges that we can serve, and what of `offered` fits it.
+def fitting(
+    accept: Accept, offered: list[str], *, multipart: bool | None = None
+) -> Iterator[tuple[str, MediaRange]]:
+    """What of `offered` fits which of the accepted ranges, the best first. A wildcard does not say of a type what the
+    range that names it says (RFC 9110 12.5.1).
 
     `multipart` asks for ranges that are (True) or are not (False) multipart/related; `*/*` fits both.
-    Raises NotAcceptable, which says what is possible.
     """
-    for media_range in parse_accept(header):
-        everything = media_range.media_type == "*/*"
-        if multipart is not None and not everything and media_range.is_multipart is not multipart:
-            continue
-        for media_type in offered:
-            if accepts(media_range, media_type):
-                return media_type, media_range
+    for header in accept:
+        ranges = parse_accept(header)
+        for one in ranges:
+            if not one.quality > 0 or not _in_shape(one, multipart):
+                continue
+            for media_type in offered:
+                if accepts(one, media_type) and _is_last_word(one, media_type, ranges):
+                    yield media_type, one
+
+
+def _in_shape(one: MediaRange, multipart: bool | None) -> bool:
+    return multipart is None or one.media_type == "*/*" or one.is_multipart is multipart
+
+
+def _is_last_word(one: MediaRange, media_type: str, ranges: list[MediaRange]) -> bool:
+    shape = None if one.media_type == "*/*" else one.is_multipart
+    others = (r for r in ranges if _in_shape(r, shape) and accepts(r, media_type))
+    return all(_stars(r) >= _stars(one) for r in others)
+
+
+def _stars(one: MediaRange) -> int:
+    return one.part_type.count("*")
+
+
+def first_possible(
+    accept: Accept, offered: list[str], make: Callable[[str, MediaRange], T], *, multipart: bool | None = None
+) -> T:
+    """What `make` gives for the first that fits and of which it raises no NotAcceptable. Raises the first of these, or
+    one that says what is possible."""
+    refused = None
+    for media_type, chosen in fitting(accept, offered, multipart=multipart):
+        try:
+            return make(media_type, chosen)
+        except NotAcceptable as error:
+            refused = refused or error
     shape = 'multipart/related; type="{}"' if multipart else "{}"
-    raise NotAcceptable("possible here: " + ", ".join(shape.format(o) for o in offered))
+    raise refused or NotAcceptable("possible here: " + ", ".join(shape.format(o) for o in offered))
+
+
+def choose(accept: Accept, offered: list[str], *, multipart: bool | None = None) -> tuple[str, MediaRange]:
+    """The first that fits. Raises NotAcceptable, which says what is possible."""
+    return first_possible(
+        accept, offered, lambda media_type, chosen: (media_type, chosen), multipart=multipart
+    )

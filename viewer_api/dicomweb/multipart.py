@@ -95,16 +95,17 @@ Reading = Callable[[int, int], Iterable[Piece]]  # from a byte on, so many
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part whose length in bytes is known; it is read while it is sent."""
+    """A part whose length in bytes is known; it is read while it is sent. `location`: where it is by itself."""
 
     content_type: str
     length: int
     read: Reading
+    location: str = ""
 
     @classmethod
-    def of(cls, content_type: str, data: bytes) -> Part:
+    def of(cls, content_type: str, data: bytes, location: str = "") -> Part:
         """What is in memory already."""
-        return cls(content_type, len(data), lambda start, count: [data[start : start + count]])
+        return cls(content_type, len(data), lambda start, count: [data[start : start + count]], location)
 
     @property
     def pieces(self) -> Iterable[Piece]:
@@ -118,7 +119,7 @@ class Part:
 def parts_answer(part_type: str, parts: list[Part]) -> Response:
     """A multipart answer of these parts."""
     multipart = Multipart(part_type)
-    heads = [multipart.head(part.content_type, first=number == 0) for number, part in enumerate(parts)]
+    heads = [multipart.head(one.content_type, one.location, first=n == 0) for n, one in enumerate(parts)]
     length = sum(len(head) + part.length for head, part in zip(heads, parts, strict=True))
     pieces = chain.from_iterable(([head], part.pieces) for head, part in zip(heads, parts, strict=True))
     return multipart.answer(chain.from_iterable(pieces), length)

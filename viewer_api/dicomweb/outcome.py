@@ -33,6 +33,7 @@ class Outcome:
     failed: list[Json] = field(default_factory=list)
     unknown: list[Json] = field(default_factory=list)  # failures of what has no UID
     full: bool = False
+    _studies: set[str] = field(default_factory=set)  # of what is stored
 
     def fail(self, reason: int, why: str, identity: Identity | None = None) -> None:
         """Note that one is not stored; `why` holds no patient data."""
@@ -66,26 +67,25 @@ class Outcome:
 
     def keep(self, identity: Identity, study_uid: str, series_uid: str) -> None:
         """Note that one is stored."""
-        item = _reference(identity)
-        if study_uid and series_uid:
-            url = f"{self.root}/studies/{study_uid}/series/{series_uid}/instances/{identity.sop_instance}"
-            item["00081190"] = {"vr": "UR", "Value": [url]}
-        self.stored.append(item)
+        url = f"{self.root}/studies/{study_uid}/series/{series_uid}/instances/{identity.sop_instance}"
+        self.stored.append(_reference(identity) | _retrieved(url if study_uid and series_uid else ""))
+        self._studies.add(study_uid)
 
     def answer(self, *, xml: bool) -> Response:
-        """The response, with the statuses of table 10.5.3-1."""
+        """The response, with the statuses of table 10.5.3-1; where all is of one study, with where that is."""
         if not self.stored and not self.failed and not self.unknown:
             raise BadBody(400, "there is nothing in the body")
-        answer: Json = {}
-        if self.study_uid and self.stored:
-            answer["00081190"] = {"vr": "UR", "Value": [f"{self.root}/studies/{self.study_uid}"]}
+        (study_uid,) = self._studies if len(self._studies) == 1 else ("",)
+        study = f"{self.root}/studies/{study_uid}" if study_uid else ""
+        answer: Json = _retrieved(study)
         sequences = (("00081198", self.failed), ("00081199", self.stored), ("0008119A", self.unknown))
         answer |= {tag: {"vr": "SQ", "Value": items} for tag, items in sequences if items}
         failures = bool(self.failed or self.unknown)
         status = 202 if failures else 200
         if not self.stored:
             status = 507 if self.full else 409
-        return single(answer, xml=xml, status=status)
+        headers = {"Location": study} if study else {}
+        return single(answer, xml=xml, status=status, headers=headers)
 
 
 def _reference(identity: Identity) -> Json:
@@ -93,3 +93,8 @@ def _reference(identity: Identity) -> Json:
         "00081150": {"vr": "UI", "Value": [identity.sop_class]},
         "00081155": {"vr": "UI", "Value": [identity.sop_instance]},
     }
+
+
+def _retrieved(url: str) -> Json:
+    """Retrieve URL is of type 2: empty where there is none (PS3.18 table I.1-1)."""
+    return {"00081190": {"vr": "UR", "Value": [url]} if url else {"vr": "UR"}}

@@ -23,15 +23,23 @@ from storage.paging import as_text, from_text
 from storage.search import COUNTED_MAX, total
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import several, wants_xml
-from viewer_api.dicomweb.media import warned
+from viewer_api.dicomweb.places import root_of
 
 router = APIRouter(prefix="/dicom-web", tags=["DICOMweb: search"])
-# Of an instance: its own attributes in the table, and what the index holds of the levels above.
-RETURNED = frozenset(a.tag for a in ATTRIBUTES if a.column or a.level is Level.IMAGE) | AVAILABLE.keys()
+# What is told if nothing more is asked for: what the index holds, of an instance its own attributes in the table, and
+# where its metadata were read time zone and requests (PS3.18 tables 10.6.3-3 to -5).
+RETURNED = frozenset(a.tag for a in ATTRIBUTES if a.column or a.level is Level.IMAGE) | AVAILABLE.keys() | {
+    "00080201", "00400275",
+}  # fmt: skip
 PATIENT_NAME, SEQUENCES_MAX = "00100010", 8
 AFTER, TOTAL = "after", "total"  # ours: where the page before ended, and whether all are counted
-_OPTIONS = frozenset({"limit", "offset", "fuzzymatching", "includefield", "accept", "charset", "emptyvaluematching",
-                      "multiplevaluematching", AFTER, TOTAL})  # fmt: skip
+NOT_OFFERED = {  # PS3.18 8.3.4.5, 8.3.4.6
+    "emptyvaluematching": "Empty Value Matching",
+    "multiplevaluematching": "Multiple Value Matching",
+}
+_OPTIONS = frozenset(
+    {"limit", "offset", "fuzzymatching", "includefield", "accept", "charset", AFTER, TOTAL, *NOT_OFFERED}
+)
 
 
 @router.get("/studies")
@@ -72,7 +80,7 @@ class Asked:
             if name and name != "all":
                 identifier, of = self._place(name)
                 identifier.setdefault(of.tag, {"vr": of.vr})
-        fuzzy = self._fuzzy() if request.query_params.get("fuzzymatching", "").lower() == "true" else ()
+        fuzzy = self._fuzzy() if _switched(request, "fuzzymatching") else ()
         query = query_of(self.identifier, level, combined=True, strict=True)
         # In a path there is no list and no wildcard.
         path = tuple(q.Equal(BY_TAG[tag], (uid,)) for tag, uid in self._uids.items() if uid) + fuzzy
@@ -83,7 +91,8 @@ class Asked:
             offset=_number(request, "offset") or 0,
             after=from_text(cursor, level) if (cursor := request.query_params.get(AFTER)) else None,
         )
-        self.counted = request.query_params.get(TOTAL, "").lower() == "true"
+        self.counted = _switched(request, TOTAL)
+        self.unsupported = [kind for name, kind in NOT_OFFERED.items() if _switched(request, name)]
 
     def _place(self, name: str) -> tuple[Json, Attribute]:
         """The attribute that a name means, and the identifier or item in which it stands: the names of sequences go
@@ -116,11 +125,6 @@ class Asked:
         element["Value"] += [pn_json(v) if of.vr == "PN" else v for v in values]
 
 
-def root_of(request: Request) -> str:
-    """Where this service is, as a path: right behind any proxy."""
-    return f"{request.scope.get('root_path', '')}/dicom-web"
-
-
 def _number(request: Request, name: str) -> int | None:
     text = request.query_params.get(name)
     if text is None:
@@ -130,24 +134,41 @@ def _number(request: Request, name: str) -> int | None:
     return int(text)
 
 
+def _switched(request: Request, name: str) -> bool:
+    """Raises BadQuery where it is neither true nor false (PS3.18 8.3.4.2)."""
+    text = request.query_params.get(name, "false")
+    if text not in ("true", "false"):
+        raise BadQuery(f"{name} is true or false")
+    return text == "true"
+
+
 def _answer(request: Request, asked: Asked, who: Principal, archive: Archive) -> Response:
-    """A Warning says when less is given than was asked for, a Link (RFC 8288) where what follows is."""
+    """A Warning says that there is more (PS3.18 8.3.4.4.1), a Link (RFC 8288) where that is."""
     xml = wants_xml(request)
     answers = Answers(archive, asked.query, who, deep=needs_metadata(asked.identifier, asked.level))
     root = root_of(request)
     found = [_returned(answer, asked, root) for answer in answers]
-    headers, warnings = {"Vary": "Accept"}, []
+    headers = {"Vary": "Accept"}
+    warnings = [
+        f"The {kind.replace(' ', '').lower()} parameter is not supported. {kind} has not been performed."
+        for kind in asked.unsupported
+    ]
     if answers.more and asked.query.limit != 0 and answers.end is not None:
         headers["Link"] = f'<{_next(request, answers)}>; rel="next"'
-    if answers.more and (asked.query.limit is None or len(found) < asked.query.limit):
-        warnings.append("there are more results; narrow the query, or follow the link")
-    if asked.counted:
-        counted = total(archive, asked.query, who)
-        if counted is not None:
-            headers["X-Total-Count"] = str(min(counted, COUNTED_MAX))
-        if counted is None or counted > COUNTED_MAX:
-            warnings.append("the total is not known" if counted is None else "the total is larger")
-    return several(found, xml=xml, headers=headers | warned(warnings))
+    counted = total(archive, asked.query, who) if asked.counted else None
+    if counted is not None:
+        headers["X-Total-Count"] = str(min(counted, COUNTED_MAX))
+    if answers.more:
+        left = (
+            counted - asked.query.offset - len(found) if counted is not None and not asked.query.after else 0
+        )
+        number = f"{left} " if left > 0 and counted is not None and counted <= COUNTED_MAX else ""
+        warnings.append(f"There are {number}additional results that can be requested")
+    if asked.counted and (counted is None or counted > COUNTED_MAX):
+        warnings.append("The total is not known" if counted is None else "The total is larger")
+    if warnings:
+        headers["Warning"] = ", ".join(f"299 {root}: {said}" for said in warnings)
+    return several(found, xml=xml, headers=headers)
 
 
 def _next(request: Request, answers: Answers) -> str:
@@ -162,7 +183,7 @@ def _next(request: Request, answers: Answers) -> str:
 def _returned(answer: Json, asked: Asked, root: str) -> Json:
     """The attributes of PS3.18 tables 10.6.3-3 to -5 and those that were asked for, or all; and where it is."""
     picked = answer
-    if asked.level is Level.IMAGE and not asked.everything:
+    if not asked.everything:
         picked = {tag: e for tag, e in answer.items() if tag in RETURNED or tag in asked.identifier}
     url = f"{root}/studies/{text(answer, '0020000D')}"
     if asked.level is not Level.STUDY:

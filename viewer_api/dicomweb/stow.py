@@ -24,7 +24,7 @@ from viewer_api.dicomweb.bodies import BadBody, Parts, Rest, Whole, chunks_of
 from viewer_api.dicomweb.datasets import wants_xml
 from viewer_api.dicomweb.media import MediaRange, content_type
 from viewer_api.dicomweb.outcome import CANNOT_UNDERSTAND, REFUSALS, Outcome
-from viewer_api.dicomweb.qido import root_of
+from viewer_api.dicomweb.places import root_of
 from viewer_api.dicomweb.wado import DICOM
 
 router = APIRouter(prefix="/dicom-web/studies", tags=["DICOMweb: store"])

@@ -5,7 +5,7 @@ routes."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pacs.attributes import Attribute, Level, above, at
@@ -17,10 +17,11 @@ from pacs.uids import UID_LENGTH_MAX
 from viewer_api.dicomweb import annotation
 from viewer_api.dicomweb.datasets import JSON, XML
 from viewer_api.dicomweb.drawing import FUNCTIONS, KINDS, QUALITY, SIDE_MAX
+from viewer_api.dicomweb.frames import DEFAULT_SYNTAX, PART_TYPES
 from viewer_api.dicomweb.media import ACCEPT_CHARACTERS_MAX, EXPLICIT_LITTLE
-from viewer_api.dicomweb.qido import AFTER, TOTAL
+from viewer_api.dicomweb.qido import AFTER, NOT_OFFERED, TOTAL
 from viewer_api.dicomweb.rendered import DOCUMENTS, THUMBNAIL
-from viewer_api.dicomweb.wado import DEFAULT_SYNTAX, DICOM, INSTANCE, OCTETS, PART_TYPES, SERIES
+from viewer_api.dicomweb.wado import DICOM, INSTANCE, OCTETS, SERIES
 from viewer_api.dicomweb.wado_uri import FRAMES_MAX, UIDS
 from viewer_api.dicomweb.zipped import ZIP
 
@@ -99,13 +100,20 @@ def _frames() -> Iterable[Media]:
             yield from _both(Media(media_type, syntaxes=syntaxes))
 
 
+# Of pixels also what they are, each frame a part.
+BULK = (
+    *_both(Media(OCTETS, syntaxes=(EXPLICIT_LITTLE, "*"))),
+    *(Media(kind, True, ("*",)) for kind in sorted(set(PART_TYPES.values()))),
+)
 DATASETS = (Media(JSON), Media(XML, True))
 DATASET = (Media(JSON), Media(XML))
 PART_10 = _both(Media(DICOM, syntaxes=(EXPLICIT_LITTLE, *sorted(LOSSLESS), "*")))
 FILES = (*PART_10, Media(ZIP, syntaxes=("*", EXPLICIT_LITTLE, *sorted(LOSSLESS))))
 TAKEN = (*PART_10, *_both(Media(JSON)), *_both(Media(XML)))
 PICTURES = tuple(Media(media_type) for media_type in KINDS)
-RENDERED = (*PICTURES, *(Media(media_type) for media_type in (*CONTAINERS, *DOCUMENTS)))
+DOCUMENT = tuple(Media(media_type) for media_type in DOCUMENTS)
+FILMS = tuple(Media(media_type) for media_type in CONTAINERS)
+RENDERED = (*PICTURES, *(Media(media_type, True) for media_type in KINDS), *FILMS, *DOCUMENT)
 
 _ANNOTATION = Parameter(
     annotation.PARAMETER,
@@ -113,6 +121,7 @@ _ANNOTATION = Parameter(
     f"{' or '.join(KEYWORDS)}, or both: burned into the picture",
 )  # fmt: skip
 ACCEPT = Parameter("accept", {"type": "string", "maxLength": ACCEPT_CHARACTERS_MAX}, "Goes before the header")
+CHARSET = Parameter("charset", {"type": "string", "enum": ["utf-8"]}, "Of texts")
 _NUMBER = r"-?[0-9]{1,6}(\.[0-9]{1,6})?"
 _SIDE = rf"[1-9][0-9]{{0,{len(str(SIDE_MAX)) - 2}}}"
 DRAWN = (
@@ -165,39 +174,56 @@ def _search(name: str, level: Level) -> Transaction:
         Parameter("includefield", {"type": "array", "items": {"type": "string"}}, "Keywords, tags, or all"),
         Parameter(AFTER, {"type": "string"}, "Where the page before ended: of its Link"),
         Parameter(TOTAL, {"type": "boolean"}, "Count all"),
+        *(
+            Parameter(name, {"type": "boolean"}, "Not performed, of which a Warning tells")
+            for name in NOT_OFFERED
+        ),
         ACCEPT,
+        CHARSET,
     )
     return Transaction(
         name, "10.6", DATASETS, parameters=paging, keys=keys(level), statuses=(200, 204, 406),
         headers={
-            "Warning": "299: there are more results than are told, or the total is larger or not known",
+            "Warning": "299: there are more results, the total is larger or not known, or a matching is not offered",
             "Link": "rel=next: what follows", "X-Total-Count": "where total is asked for",
         },
     )  # fmt: skip
 
 
-def _retrieve(name: str, gives: tuple[Media, ...], *statuses: int, drawn: bool = False) -> Transaction:
-    """`drawn`: as its parameters say."""
-    parameters = DRAWN if drawn else (ACCEPT,)
+def _retrieve(
+    name: str, gives: tuple[Media, ...], *statuses: int, parameters: tuple[Parameter, ...] = (ACCEPT,)
+) -> Transaction:
     ranged = 206 in statuses
     return Transaction(
         name, "10.4", gives, parameters=parameters, statuses=(200, 406, *statuses),
-        told=(200, 206) if ranged else (200,), headers=(RANGED if ranged else {}) | (WARNED if drawn else {}),
+        told=(200, 206) if ranged else (200,), headers=RANGED if ranged else {},
     )  # fmt: skip
+
+
+def _rendered(name: str, *statuses: int) -> Transaction:
+    made = _retrieve(name, RENDERED, 422, *statuses, parameters=DRAWN)
+    return replace(made, headers=made.headers | WARNED)
 
 
 def _metadata(name: str) -> Transaction:
     tag = {"ETag": "of all that the answer is made of"}
-    return Transaction(name, "10.4", DATASETS, parameters=(ACCEPT,), statuses=(200, 304, 406), headers=tag)
+    return Transaction(
+        name, "10.4", DATASETS, parameters=(ACCEPT, CHARSET), statuses=(200, 304, 406), headers=tag
+    )
 
 
 def _thumbnail(name: str) -> Transaction:
-    return Transaction(name, "10.4", (Media(THUMBNAIL.media_type),), statuses=(200, 422))
+    return Transaction(
+        name, "10.4", (Media(THUMBNAIL.media_type),), parameters=(ACCEPT,), statuses=(200, 406, 422)
+    )
 
 
 def _store(name: str) -> Transaction:
     statuses = (200, 202, 403, 406, 408, 409, 413, 415, 507)
-    return Transaction(name, "10.5", DATASET, TAKEN, (ACCEPT,), statuses=statuses, told=(200, 202, 409, 507))
+    return Transaction(
+        name, "10.5", DATASET, TAKEN, (ACCEPT, CHARSET), statuses=statuses, told=(200, 202, 409, 507),
+        headers={"Location": "of the study, where all that is stored is of one"},
+    )  # fmt: skip
 
 
 # (method, path below ROOT) → what it is.
@@ -207,36 +233,31 @@ TRANSACTIONS: dict[tuple[str, str], Transaction] = {
     ("GET", STUDY): _retrieve("RetrieveStudy", FILES, 422, *RANGES),
     ("POST", STUDY): _store("StoreStudyInstances"),
     ("GET", STUDY + "/metadata"): _metadata("RetrieveStudyMetadata"),
-    ("GET", STUDY + "/rendered"): _retrieve("RetrieveRenderedStudy", RENDERED, 422, *RANGES, drawn=True),
+    ("GET", STUDY + "/rendered"): _rendered("RetrieveRenderedStudy", *RANGES),
     ("GET", STUDY + "/thumbnail"): _thumbnail("RetrieveStudyThumbnail"),
     ("GET", STUDY + "/series"): _search("SearchForStudySeries", Level.SERIES),
     ("GET", STUDY + "/instances"): _search("SearchForStudyInstances", Level.IMAGE),
     ("GET", STUDY + SERIES): _retrieve("RetrieveSeries", FILES, 422, *RANGES),
     ("GET", STUDY + SERIES + "/metadata"): _metadata("RetrieveSeriesMetadata"),
-    ("GET", STUDY + SERIES + "/rendered"): _retrieve(
-        "RetrieveRenderedSeries", RENDERED, 422, *RANGES, drawn=True
-    ),
+    ("GET", STUDY + SERIES + "/rendered"): _rendered("RetrieveRenderedSeries", *RANGES),
     ("GET", STUDY + SERIES + "/thumbnail"): _thumbnail("RetrieveSeriesThumbnail"),
     ("GET", STUDY + SERIES + "/instances"): _search("SearchForStudySeriesInstances", Level.IMAGE),
     ("GET", STUDY + INSTANCE): _retrieve("RetrieveInstance", FILES, 422, *RANGES),
-    ("GET", STUDY + INSTANCE + "/metadata"): _retrieve("RetrieveInstanceMetadata", DATASETS),
-    ("GET", STUDY + INSTANCE + "/rendered"): _retrieve(
-        "RetrieveRenderedInstance", RENDERED, 422, *RANGES, drawn=True
+    ("GET", STUDY + INSTANCE + "/metadata"): _retrieve(
+        "RetrieveInstanceMetadata", DATASETS, parameters=(ACCEPT, CHARSET)
     ),
+    ("GET", STUDY + INSTANCE + "/rendered"): _rendered("RetrieveRenderedInstance", *RANGES),
     ("GET", STUDY + INSTANCE + "/thumbnail"): _thumbnail("RetrieveInstanceThumbnail"),
-    ("GET", STUDY + INSTANCE + "/bulkdata/{path}"): _retrieve(
-        "RetrieveBulkdata", _both(Media(OCTETS)), *RANGES
-    ),
+    ("GET", STUDY + INSTANCE + "/bulkdata/{path}"): _retrieve("RetrieveBulkdata", BULK, 422, *RANGES),
     ("GET", STUDY + INSTANCE + "/frames/{frames}"): _retrieve(
         "RetrieveFrames", tuple(_frames()), 422, *RANGES
     ),
-    ("GET", STUDY + INSTANCE + "/frames/{frames}/rendered"): _retrieve(
-        "RetrieveRenderedFrames", RENDERED, 422, drawn=True
-    ),
+    ("GET", STUDY + INSTANCE + "/frames/{frames}/rendered"): _rendered("RetrieveRenderedFrames"),
+    ("GET", STUDY + INSTANCE + "/frames/{frames}/thumbnail"): _thumbnail("RetrieveFrameThumbnail"),
     ("GET", "/series"): _search("SearchForSeries", Level.SERIES),
     ("GET", "/instances"): _search("SearchForInstances", Level.IMAGE),
 }
 URI_SERVICE = Transaction(
-    "RetrieveInstanceByURI", "9", (*PICTURES, Media(DICOM, syntaxes=PART_10[0].syntaxes), *RENDERED[len(KINDS) :]),
+    "RetrieveInstanceByURI", "9", (*PICTURES, Media(DICOM, syntaxes=PART_10[0].syntaxes), *FILMS, *DOCUMENT),
     parameters=OF_WADO_URI, statuses=(200, 406, 422, *RANGES), told=(200, 206), headers=RANGED | WARNED,
 )  # fmt: skip

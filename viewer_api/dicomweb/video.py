@@ -9,12 +9,12 @@ from pacs.errors import CannotRender
 from pacs.pixels.video import HEAD_BYTES, container_of
 from storage.archive import Archive
 from storage.retrieve import Located, cut, frame_ranges, read_ranges
-from viewer_api.dicomweb.media import choose
+from viewer_api.dicomweb.frames import stored
+from viewer_api.dicomweb.media import Accept, choose
 from viewer_api.dicomweb.ranges import ranged
-from viewer_api.dicomweb.wado import stored
 
 
-def film(request: Request, accept: str, archive: Archive, located: Located) -> Response:
+def film(request: Request, accept: Accept, archive: Archive, located: Located) -> Response:
     """The stream, or the range of it that a player asks for. Raises CannotRender, NotAcceptable."""
     ranges = frame_ranges(located, 0)
     media_type = container_of(b"".join(read_ranges(archive, located, cut(ranges, 0, HEAD_BYTES))))

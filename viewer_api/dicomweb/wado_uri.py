@@ -10,7 +10,9 @@ from starlette.datastructures import QueryParams
 from pacs.encoded.syntax import is_video
 from pacs.errors import BadQuery
 from pacs.pixels.attributes import representative_frame
+from pacs.pixels.video import CONTAINERS
 from pacs.uids import clean_uid
+from pacs.values import Json
 from storage.retrieve import Located, described
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.annotation import annotation
@@ -25,8 +27,8 @@ from viewer_api.dicomweb.drawing import (
     whole,
     window,
 )  # fmt: skip
-from viewer_api.dicomweb.media import MediaRange, choose, warned
-from viewer_api.dicomweb.rendered import ENCAPSULATED_DOCUMENT, document
+from viewer_api.dicomweb.media import MediaRange, choose, preferring, warned
+from viewer_api.dicomweb.rendered import ENCAPSULATED_DOCUMENT, document, document_type
 from viewer_api.dicomweb.video import film
 from viewer_api.dicomweb.wado import DICOM, single
 
@@ -45,29 +47,46 @@ def wado(request: Request, who: Who, archive: TheArchive) -> Response:
         raise BadQuery("anonymize is not offered")
     uids = [clean_uid(given.get(name) or "") for name in UIDS]
     located, attributes = described(archive, who, *uids)
-    accept = given.get("contentType") or ""
-    if ENCAPSULATED_DOCUMENT in attributes and DICOM not in accept:
-        return document(accept, archive, located, attributes)
-    if is_video(located.entry.transfer_syntax) and accept and DICOM not in accept:
-        return film(request, accept, archive, located)
-    media_type, _ = choose(accept, _offered(located), multipart=False)
+    accept = preferring(given.get("contentType") or "", request.headers.get("accept", ""))
+    media_type, _ = choose(accept, _offered(located, attributes), multipart=False)
     if media_type == DICOM:
-        syntax = given.get("transferSyntax")
-        wanted = MediaRange(DICOM, 1.0, {"transfer-syntax": syntax} if syntax else {})
-        return single(request, archive, located, wanted)
-    number = given.get("frameNumber")
-    index = whole("frameNumber", number, 1, FRAMES_MAX) - 1 if number else representative_frame(attributes)
+        if given.get("windowCenter") or given.get("windowWidth"):
+            raise BadQuery("a window is of pictures")
+        return single(request, archive, located, MediaRange(DICOM, 1.0, _syntax(given.get("transferSyntax"))))
+    if ENCAPSULATED_DOCUMENT in attributes:
+        return document(archive, located, attributes)
+    if is_video(located.entry.transfer_syntax):
+        return film(request, accept, archive, located)
+    index = _frame(given.get("frameNumber"), located, attributes)
     how = _asked(given, media_type, located)
     drawn = draw(archive, located, attributes, index, how)
     headers = {"Cache-Control": "private, max-age=3600"} | warned(drawn.warnings)
     return Response(drawn.data, headers=headers, media_type=media_type)
 
 
-def _offered(located: Located) -> list[str]:
-    """What it can be, the default first: a picture of a single frame, all else as DICOM (PS3.18 9.1.2.1.1)."""
+def _offered(located: Located, attributes: Json) -> list[str]:
+    """What it can be, the default first: a picture of a single frame, all else as DICOM (PS3.18 9.1.2.2.1)."""
+    if ENCAPSULATED_DOCUMENT in attributes:
+        return [document_type(attributes), DICOM]
     if located.entry.frames is None:
         return [DICOM]
+    if is_video(located.entry.transfer_syntax):
+        return [DICOM, *CONTAINERS]
     return [*KINDS, DICOM] if located.entry.frame_count == 1 else [DICOM, *KINDS]
+
+
+def _syntax(text: str | None) -> dict[str, str]:
+    """Raises InvalidUID."""
+    if not text:
+        return {}
+    return {"transfer-syntax": text if text == "*" else clean_uid(text)}
+
+
+def _frame(number: str | None, located: Located, attributes: Json) -> int:
+    """From 0; raises BadQuery for one that the instance does not have (PS3.18 9.5.2.1)."""
+    if not number:
+        return representative_frame(attributes)
+    return whole("frameNumber", number, 1, min(located.entry.frame_count or 1, FRAMES_MAX)) - 1
 
 
 def _asked(given: QueryParams, media_type: str, located: Located) -> Drawing:

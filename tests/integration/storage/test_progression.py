@@ -36,7 +36,7 @@ from storage.sweeps import remove_superseded, sweep
 from storage.workfile import WorkFile
 from tests.integration.storage.test_indexing import ADMINISTRATOR, Noted, instance, packed
 from tests.integration.storage.test_reindexing import emptied, work
-from viewer_api.dicomweb.wado import retrieve_frames
+from viewer_api.dicomweb.frames import retrieve_frames
 
 SMALL = 128 * 128 * 2  # bytes of one image
 SECONDS = 20.0

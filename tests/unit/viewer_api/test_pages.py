@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,3 +99,20 @@ def test_where_it_is_not_installed_nothing_is_there(client: Client, dist: Path, 
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_path_without_get_says_what_it_has(client: Client) -> None:
+    """405 with Allow, although every path may be a page (RFC 9110 15.5.6)."""
+    paths = {re.sub(r"{\w+}", "1", path): methods for path, methods in client.app.openapi()["paths"].items()}
+    without = {path: methods for path, methods in paths.items() if "get" not in methods}
+    assert len(without) > 3
+    for path, methods in without.items():
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json"), path
+        assert {m.upper() for m in methods} <= set(answer.headers["allow"].split(", ")), path
+        assert "GET" not in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/dicom-web/nothing", "/dicom-web", "/fhir/Patient"])
+def test_what_is_nowhere_is_not_found(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
