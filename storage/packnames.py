@@ -70,3 +70,16 @@ def _of_series(series_id: int, pack_id: uuid.UUID, edition: int, what: str) -> s
 
 def thumbnail_key(series_id: int) -> str:
     return f"series/{series_id}/thumbnail.jpg"
+
+
+def register_key(facility: str, note_uid: str) -> str:
+    """Of what a Rejection Note says, and what became of it."""
+    return f"rejections/{facility}/{note_uid}.json.gz"
+
+
+def registered(key: str) -> str | None:
+    """The facility of a register by its key; None for what is none."""
+    _, _, rest = key.partition("rejections/")
+    facility, _, name = rest.partition("/")
+    note_uid = name.removesuffix(".json.gz")
+    return facility if facility and register_key(facility, note_uid) == key else None

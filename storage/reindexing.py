@@ -21,7 +21,8 @@ from storage.archive import Archive
 from storage.index import removes
 from storage.index.locator import find_fragments
 from storage.index.tables import facilities, incidents, packs
-from storage.packnames import made_at, pack_named
+from storage.packnames import made_at, pack_named, registered
+from storage.rejection import recall
 from storage.renewal import KIND
 from storage.shipping import facility_of
 
@@ -117,6 +118,7 @@ def add_from_store(archive: Archive, progress: Progress = lambda _n: None) -> Li
     unknown: list[str] = []
     with archive.database.begin() as connection:
         removes.begin_series_after(connection, max(_series_in_store(archive), default=0))
+    _recall_rejections(archive)
     for keys in _pages(archive.objects.keys("packs/")):
         with archive.database.begin() as connection:
             known = removes.pack_keys(connection, keys)
@@ -129,6 +131,15 @@ def add_from_store(archive: Archive, progress: Progress = lambda _n: None) -> Li
         _add(archive, keys, listed)
         progress(len(keys))
     return listed
+
+
+def _recall_rejections(archive: Archive) -> None:
+    """Before the first pack: what is rejected must not be shown until its note is read."""
+    for key in archive.objects.keys("rejections/"):
+        facility = registered(key)
+        if facility is not None:
+            with archive.database.begin() as connection:
+                recall(archive, connection, facility_of(connection, facility), key)
 
 
 def _add(archive: Archive, keys: list[str], listed: Listed) -> None:

@@ -42,10 +42,9 @@ def derive_series(archive: Archive, series_pk: int) -> bool:
     # A file that kills the decoder comes here again after the worker is back; the last try shows an icon.
     picture = _picture(archive, series_pk, modality) if tries < TRIES_MAX else unshown(modality)
     archive.objects.put(thumbnail_key(series_pk), picture)
-    with archive.database.begin() as connection:
-        connection.execute(
-            update(series).where(series.c.id == series_pk).values(derived_count=count, derive_tries=0)
-        )
+    with archive.database.begin() as connection:  # one that lost instances meanwhile may show one of them
+        same = series.c.id == series_pk, series.c.instance_count >= count
+        connection.execute(update(series).where(*same).values(derived_count=count, derive_tries=0))
     return True
 
 

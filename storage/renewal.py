@@ -17,18 +17,24 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import ObjectMissing
 from pacs.values import Json
-from storage import contents, describe
+from storage import contents
 from storage.archive import Archive
 from storage.contents import Entry
-from storage.index import removes, writes
+from storage.index import rejections, removes, writes
 from storage.index.tables import incidents
 from storage.index.writes import PackRow, Row
 from storage.packnames import contents_key, metadata_key, thumbnail_key
 from storage.records import Record
+from storage.retelling import Keys, described
 
 KIND = "unrenewed"
-RAISED = ("quarantine", "conflict", "patient", KIND)  # kinds that the reading of a pack gives rise to
-Keys = tuple[int, int, int]  # patient, study, series
+RAISED = (
+    "quarantine",
+    "conflict",
+    "patient",
+    "rejection",
+    KIND,
+)  # kinds that the reading of a pack gives rise to
 Rows = Sequence[tuple[str, str, Keys]]  # of a reading, by study and series UID
 
 
@@ -50,7 +56,7 @@ class Before:
         uid = contents.sop_of(old)[0]
         new = next((a for e, a in kept if e.sop_instance == uid and not e.conflict), None)
         if new is not None:
-            removes.mend(connection, keys, zip(_described(old), _described(new), strict=True))
+            removes.mend(connection, keys, zip(described(old), described(new), strict=True))
         if series_pk in self.entries and _silent(self.entries[series_pk]) != _silent([e for e, _ in kept]):
             removes.derive_anew(connection, series_pk)
 
@@ -82,6 +88,7 @@ def take_back(
     """Take what a pack brought out of the index. `rows` are those of the new reading, `read` its
     instances, each with its Series Instance UID. Raises Lost."""
     before, held = Before(), removes.held_by(connection, pack.id)
+    rejections.forget_asides(connection, pack.id)
     for one in held:
         entries = _entries(archive, pack, one, read)
         before.entries[one.series_pk] = entries
@@ -137,11 +144,6 @@ def _tidy(connection: Connection, pack: PackRow, held: Sequence[Any], rows: Rows
         {one.patient_pk for one in held} - patients,
     )  # fmt: skip
     removes.supersede(connection, pack.facility_id, map(thumbnail_key, gone))
-
-
-def _described(a: Json) -> tuple[Row, Row, Row]:
-    """The rows of an instance, without their keys."""
-    return describe.patient_row(a, 0, ""), describe.study_row(a, 0, ""), describe.series_row(a, 0, "")
 
 
 def _silent(entries: Sequence[Entry]) -> list[Entry]:

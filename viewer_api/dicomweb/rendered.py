@@ -12,7 +12,7 @@ from pacs.errors import BadQuery
 from pacs.pixels.attributes import representative_frame
 from storage.archive import Archive
 from storage.contents import Entry
-from storage.renditions import read_thumbnail
+from storage.renditions import read_thumbnail, unshown
 from storage.retrieve import Located, described, find_series, read_bulk, series_instances
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.drawing import GIF, KINDS, QUALITY, Drawing, animation, box, draw, whole, window
@@ -53,7 +53,9 @@ def series_thumbnail(who: Who, archive: TheArchive, study_uid: str, series_uid: 
     """The thumbnail of a series; of a study, that of its largest series with pictures."""
     rows = find_series(archive, who, study_uid, series_uid)
     row = max(rows, key=lambda r: (r.has_pixels, r.instance_count))
-    picture = read_thumbnail(archive, row.series_pk, row.modality)
+    # What was made before shows what may be rejected meanwhile.
+    made = row.derived_count > 0
+    picture = read_thumbnail(archive, row.series_pk, row.modality) if made else unshown(row.modality)
     fresh = row.derived_count >= row.instance_count
     cache = "private, max-age=300" if fresh else "no-store"
     return Response(picture, headers={"Cache-Control": cache}, media_type="image/jpeg")
