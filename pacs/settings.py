@@ -17,6 +17,7 @@ from pacs.errors import SettingError
 MIB = 1024 * 1024
 SECRET_CHARACTERS_MIN = 32
 PROCESSES_MAX = 128
+REJECTED_DAYS_MAX = 36_500
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")  # as RFC 6454 6.2 writes it
 PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
@@ -75,6 +76,9 @@ class Settings:
     object_bytes_max: int = 64 * 1024 * MIB
     disk_free_bytes_min: int = 512 * MIB
     sweep_seconds: float = 2.0
+    rejected_days: int = (
+        30  # that rejected instances are kept before they are erased; 0: until somebody erases them
+    )
     shelf_bytes_max: int = 64 * MIB  # of each process: what it read and decoded lately
     commitment_patience_seconds: float = 120.0  # for what is not indexed yet; then it is told as missing
 
@@ -172,6 +176,8 @@ def _checked(settings: Settings) -> Settings:
     for name in ("node_processes", "http_processes"):
         if not 0 <= getattr(settings, name) <= PROCESSES_MAX:
             raise SettingError(f"{_variable(name)} must be from 0 to {PROCESSES_MAX}")
+    if not 0 <= settings.rejected_days <= REJECTED_DAYS_MAX:
+        raise SettingError(f"TONGYING_REJECTED_DAYS must be from 0 to {REJECTED_DAYS_MAX}")
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings

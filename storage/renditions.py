@@ -81,7 +81,7 @@ def _count_try(connection: Connection, series_pk: int) -> tuple[int, str, int] |
 
 
 def _picture(archive: Archive, series_pk: int, modality: str) -> bytes:
-    with archive.database.begin() as connection:
+    with archive.database.snapshot() as connection:
         entries = [e for e in archive.entries(connection, series_pk) if not e.conflict]
         lines = archive.metadata(connection, series_pk)
         with_pixels = [e for e in in_display_order(entries) if e.frames and e.frames.ranges]

@@ -17,7 +17,18 @@ from pacs.settings import Settings
 from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
-from viewer_api import auth, cross_origin, devices, exchange, openapi, pages, portal, problems, worklist
+from viewer_api import (
+    auth,
+    cross_origin,
+    devices,
+    exchange,
+    openapi,
+    pages,
+    portal,
+    problems,
+    rejections,
+    worklist,
+)
 from viewer_api.dicomweb import capabilities, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
@@ -60,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         # What is asked most often first: a request looks through the routes in this order.
         wado.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
-        portal.router, auth.router, devices.router, exchange.router, worklist.router,
+        portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app)

@@ -16,6 +16,7 @@ from pacs import logs
 from pacs.processes import collect_seldom, ends_within, give_way
 from storage.archive import Archive
 from storage.database import Unavailable
+from storage.erasing import erase_due
 from storage.hints import DERIVE_SERIES, INDEX_PACK, SWEEP, CeleryHints
 from storage.indexing import index_next
 from storage.lanes import Turns
@@ -27,7 +28,7 @@ log = logs.get("worker")
 turns = Turns()
 SLICE_SECONDS = 1.0  # of indexing for one hint, then thumbnails have their turn
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
-INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60
+INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, SWEEP_SECONDS_MAX, ERASE_SECONDS_MAX = 600, 120, 60, 600
 
 
 @worker_init.connect
@@ -79,9 +80,11 @@ def derive(series_pk: int) -> None:
 
 @app.task(name=SWEEP)
 def sweep_now() -> None:
-    """Hint again what waits."""
+    """Hint again what waits, and erase what is to be erased."""
     try:
         with ends_within(SWEEP_SECONDS_MAX):
             sweep(archive(), hints())
+        with ends_within(ERASE_SECONDS_MAX):
+            erase_due(archive())
     except AWAY as error:
         log.warning("sweep_delayed", error=type(error).__name__)

@@ -19,18 +19,22 @@ from sqlalchemy import (
     bindparam,
     delete,
     distinct,
+    false,
     func,
     or_,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy import Row as Found
 from sqlalchemy.dialects.postgresql import insert
 
+from pacs.access import REJECTING_ROLES, Principal
 from pacs.rejection import Named
 from pacs.uids import uid_hash
 from storage.index.tables import (
     asides,
+    facilities,
     incidents,
     packs,
     rejected,
@@ -39,6 +43,7 @@ from storage.index.tables import (
     series_packs,
     studies,
 )
+from storage.index.visibility import facility_visible
 from storage.index.writes import VALUES_MAX, PackRow, Row, known_instances
 
 T = TypeVar("T")
@@ -159,9 +164,70 @@ def index_again(connection: Connection, pack_ids: Select[Any] | Sequence[uuid.UU
     return connection.execute(marked.values(again=True, tries=0)).rowcount
 
 
+_IN_BIN = (
+    select(func.count(distinct(tuple_(asides.c.study_uid, asides.c.sop_instance))))
+    .select_from(asides.join(rejected, _OF_REJECTED))
+    .where(rejected.c.rejection_id == rejections.c.id)
+    .correlate(rejections)
+    .scalar_subquery()
+)
+_COLUMNS = (
+    rejections.c.id, rejections.c.facility_id, facilities.c.code.label("facility"), rejections.c.note_uid,
+    rejections.c.study_uids, rejections.c.patient_id, rejections.c.patient_name, rejections.c.code,
+    rejections.c.reason, rejections.c.author, rejections.c.state, rejections.c.rejected_at, rejections.c.ended_at,
+    rejections.c.ended_by,
+)  # fmt: skip
+
+
+def _of(principal: Principal) -> Select[Any]:
+    mine = facility_visible(principal, rejections.c.facility_id)
+    joined = rejections.join(facilities, facilities.c.id == rejections.c.facility_id)
+    allowed = mine if principal.role in REJECTING_ROLES else false()
+    return select(*_COLUMNS, _IN_BIN.label("instances")).select_from(joined).where(allowed)
+
+
+def find_rejections(
+    connection: Connection, principal: Principal, *, state: str, note_uid: str, before: int | None, limit: int
+) -> list[Found[Any]]:
+    """Those in a state, or all; of one note, or all; newest first, from below the id `before`. `instances`: how many
+    are kept of what it names."""
+    query = _of(principal).order_by(rejections.c.id.desc()).limit(limit)
+    if state:
+        query = query.where(rejections.c.state == state)
+    if note_uid:
+        query = query.where(rejections.c.note_uid == note_uid)
+    if before is not None:
+        query = query.where(rejections.c.id < before)
+    return list(connection.execute(query))
+
+
+def find_rejection(connection: Connection, principal: Principal, rejection_id: int) -> Found[Any] | None:
+    return connection.execute(_of(principal).where(rejections.c.id == rejection_id)).one_or_none()
+
+
+def named_by(connection: Connection, rejection_id: int) -> Named:
+    """What a note names."""
+    query = select(rejected.c.study_uid, rejected.c.sop_instance).where(
+        rejected.c.rejection_id == rejection_id
+    )
+    return frozenset((study, sop) for study, sop in connection.execute(query))
+
+
+def end(connection: Connection, rejection_id: int, state: str, at: datetime, by: str) -> None:
+    """It was restored or erased."""
+    ended = {"state": state, "ended_at": at, "ended_by": by}
+    connection.execute(update(rejections).where(rejections.c.id == rejection_id).values(**ended))
+
+
+def expired(connection: Connection, before: datetime, limit: int) -> Sequence[int]:
+    """Some that were rejected before then, and are neither restored nor erased."""
+    query = select(rejections.c.id).where(rejections.c.state == "active", rejections.c.rejected_at < before)
+    return connection.execute(query.order_by(rejections.c.rejected_at).limit(limit)).scalars().all()
+
+
 def held_aside(rejection_id: int) -> Select[Any]:
     """The packs in which something lies that a note names."""
-    return select(distinct(asides.c.pack_id)).join(rejected, _OF_REJECTED).where(
+    return select(asides.c.pack_id).join(rejected, _OF_REJECTED).where(
         rejected.c.rejection_id == rejection_id
     )  # fmt: skip
 
@@ -189,3 +255,18 @@ def set_told(
         "sop_classes": sorted(set(sop_classes))[:VALUES_MAX], "regions": sorted(set(regions))[:VALUES_MAX],
     }  # fmt: skip
     connection.execute(update(studies).where(studies.c.id == study_pk).values(**told))
+
+
+_DOOMED_IN = asides.join(rejected, _OF_REJECTED).join(rejections, rejections.c.id == rejected.c.rejection_id)
+
+
+def doomed_packs(connection: Connection, limit: int) -> Sequence[uuid.UUID]:
+    """Some packs in which something lies that was erased."""
+    query = select(asides.c.pack_id).select_from(_DOOMED_IN).where(_DOOMED).distinct().limit(limit)
+    return connection.execute(query).scalars().all()
+
+
+def doomed_in(connection: Connection, pack_id: uuid.UUID) -> set[int]:
+    """Where the bodies lie in a pack that were erased."""
+    query = select(asides.c.body_offset).select_from(_DOOMED_IN).where(_DOOMED, asides.c.pack_id == pack_id)
+    return set(connection.execute(query).scalars())

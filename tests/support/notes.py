@@ -26,6 +26,7 @@ def note(named: Iterable[Named], *, code: str = "113001", reason: str = "", uid:
     dataset.SOPClassUID, dataset.SOPInstanceUID = KEY_OBJECT_SELECTION, uid or generate_uid()
     dataset.StudyInstanceUID = several[0][0] if several else "1.2.9"
     dataset.SeriesInstanceUID = generate_uid()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientID, dataset.PatientName, dataset.Modality = patient, name, "KO"
     dataset.PatientBirthDate, dataset.PatientSex = "", ""
     dataset.StudyDate = dataset.ContentDate = "20260101"

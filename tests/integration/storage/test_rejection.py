@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from sqlalchemy import text
 
 from pacs.access import Principal, Role
 from pacs.attributes import Level
-from pacs.errors import NotFound
+from pacs.errors import Final, NotFound
 from storage import presence, retrieve
 from storage.archive import Archive
 from storage.check import check
 from storage.indexing import index_pack
+from storage.recycling import erase, find_rejection, list_rejections, restore
 from storage.reindexing import Scope, add_from_store, mark
 from storage.renditions import derive_series
 from storage.retrieve import locate
@@ -252,3 +254,67 @@ def test_bytes_of_the_others_are_what_they_were(archive: Archive) -> None:
         for one in locate(archive, OPERATOR, "1.2.1")
     }
     assert after == {uid: data for uid, data in before.items() if uid != "1.2.1.1.2"}
+
+
+def bin_of(archive: Archive, state: str = "") -> list[Any]:
+    return list_rejections(archive, OPERATOR, state=state)
+
+
+def test_the_bin_tells_what_why_by_whom_and_until_when(archive: Archive) -> None:
+    index(archive, instance(1), instance(2))
+    index(archive, note(named(1, 2, 7), code="113037", reason="wrong patient", name="王^志誠"))
+    (one,) = bin_of(archive)
+    assert (one["study_uids"], one["patient_id"], one["patient_name"]) == (["1.2.1"], "P1", "王^志誠")
+    assert (one["code"], one["meaning"]) == ("113037", "Rejected for Patient Safety Reasons")
+    assert (one["reason"], one["author"], one["facility"]) == ("wrong patient", "CT1", "LOCAL")
+    assert (one["state"], one["instances"]) == ("active", 2)
+    assert one["kept_until"] - one["rejected_at"] == timedelta(days=30)
+    stranger = Principal("other", Role.ADMINISTRATOR, "HOSP2")
+    assert list_rejections(archive, stranger) == []
+    for verb in (restore, erase, find_rejection):
+        with pytest.raises(NotFound):
+            verb(archive, stranger, one["id"])
+    assert list_rejections(archive, Principal("CT1", Role.DEVICE, "LOCAL")) == []
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_restored_all_is_back(archive: Archive, rebuilt: bool) -> None:
+    index(archive, instance(1), instance(2))
+    index(archive, instance(1), instance(3, **SECOND))
+    index(archive, instance(2, ImageComments="other"))
+    before, bytes_before = answers(archive), read_all(archive)
+    index(archive, note(named(1, 2, 3)))
+    assert shown(archive) == []
+    restore(archive, OPERATOR, bin_of(archive)[0]["id"])
+    if rebuilt:
+        emptied(archive)
+        add_from_store(archive)
+    work(archive)
+    assert (answers(archive), read_all(archive)) == (before, bytes_before)
+    sound(archive)
+    (one,) = bin_of(archive)
+    assert (one["state"], one["ended_by"], one["kept_until"]) == ("restored", "test", None)
+    for verb in (restore, erase):
+        with pytest.raises(Final):
+            verb(archive, OPERATOR, one["id"])
+    index(archive, note(named(1), uid=one["note_uid"]))
+    assert "1.2.1.1.1" in shown(archive), "the same note again is no new one"
+    index(archive, note(named(1)))
+    assert "1.2.1.1.1" not in shown(archive)
+    sound(archive)
+
+
+def read_all(archive: Archive) -> dict[str, bytes]:
+    return {
+        o.entry.sop_instance: retrieve.read_part10(archive, o) for o in locate(archive, OPERATOR, "1.2.1")
+    }
+
+
+def test_another_note_hides_it_still(archive: Archive) -> None:
+    index(archive, instance(1), instance(2))
+    index(archive, note(named(1, 2)))
+    index(archive, note(named(2)))
+    restore(archive, OPERATOR, bin_of(archive)[-1]["id"])
+    work(archive)
+    assert shown(archive) == ["1.2.1.1.1"]
+    sound(archive)
