@@ -13,6 +13,7 @@ from pacs.uids import UID_LENGTH_MAX, clean_uid
 from pacs.values import Json
 from storage import recycling
 from storage.intake import Intake
+from storage.notes import read_note
 from storage.recycling import Choice
 from viewer_api.administration import Administrator
 from viewer_api.auth import TheArchive
@@ -86,6 +87,12 @@ def list_rejections(
 def read_rejection(rejection_id: int, who: Administrator, archive: TheArchive) -> dict[str, Any]:
     """One of them."""
     return rejection_json(recycling.find_rejection(archive, who, rejection_id))
+
+
+@router.get("/{rejection_id}/note")
+def note(rejection_id: int, who: Administrator, archive: TheArchive) -> Response:
+    """The Rejection Note as it was received or made: a Key Object Selection Document."""
+    return Response(read_note(archive, who, rejection_id), media_type="application/dicom")
 
 
 @router.post("/{rejection_id}/restore")

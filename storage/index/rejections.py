@@ -270,3 +270,23 @@ def doomed_in(connection: Connection, pack_id: uuid.UUID) -> set[int]:
     """Where the bodies lie in a pack that were erased."""
     query = select(asides.c.body_offset).select_from(_DOOMED_IN).where(_DOOMED, asides.c.pack_id == pack_id)
     return set(connection.execute(query).scalars())
+
+
+def place_of_note(connection: Connection, facility: str, note_uid: str) -> tuple[str, int] | None:
+    """A pack's key, and where the note's body lies in it; None for what is no note that is known."""
+    query = (
+        select(packs.c.key, asides.c.body_offset)
+        .join(packs, packs.c.id == asides.c.pack_id)
+        .join(facilities, facilities.c.id == asides.c.facility_id)
+        .join(
+            rejections,
+            and_(
+                rejections.c.note_uid == asides.c.sop_instance,
+                rejections.c.facility_id == asides.c.facility_id,
+            ),
+        )
+        .where(facilities.c.code == facility, asides.c.sop_instance == note_uid)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return (row.key, row.body_offset) if row else None

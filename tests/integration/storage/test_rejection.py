@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -202,18 +203,21 @@ def test_an_ordinary_key_object_is_shown(archive: Archive) -> None:
     sound(archive)
 
 
-def malformed() -> dict[str, Dataset]:
-    nothing, no_uid = note([]), note(named(1))
-    (study,) = no_uid.CurrentRequestedProcedureEvidenceSequence
+def naming_no_uid() -> Dataset:
+    made = note(named(1))
+    (study,) = made.CurrentRequestedProcedureEvidenceSequence
     study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = ""
-    too_many = note([("1.2.1", "1.2.1.1", CT, f"1.2.1.1.{n}") for n in range(100_000)])
-    return {"nothing": nothing, "no uid": no_uid, "too many": too_many}
+    return made
 
 
-@pytest.mark.parametrize("kind", ["nothing", "no uid", "too many"])
-def test_malformed_notes_harm_nothing(archive: Archive, kind: str) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [lambda: note([]), naming_no_uid, lambda: note(named(*range(100_000)))],
+    ids=["nothing", "no UID", "too many"],
+)
+def test_malformed_notes_harm_nothing(archive: Archive, make: Callable[[], Dataset]) -> None:
     index(archive, instance(1))
-    outcome = index(archive, malformed()[kind], instance(2))
+    outcome = index(archive, make(), instance(2))
     assert (outcome.shown, outcome.rejected) == (2, 0)
     assert "1.2.1.1.1" in shown(archive)
     assert [k for k, _ in open_incidents(archive)] == ["rejection"]
