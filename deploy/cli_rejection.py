@@ -34,7 +34,9 @@ def reject(
     reason: Annotated[str, typer.Option(help="In your own words.")] = "",
     facility: Annotated[str, typer.Option(help="Whose study, where several have it.")] = "",
 ) -> None:
-    """Reject a study, a series or instances: they are shown no more, and kept in the recycle bin for a while."""
+    """Reject a study, a series or instances.
+
+    They are shown no more, and kept in the recycle bin for a while: tongying rejected."""
     choice = Choice(
         study_uid=clean_uid(study), series_uid=clean_uid(series) if series else "",
         sop_instances=frozenset(map(clean_uid, instance or ())), facility=facility, code=code,

@@ -269,16 +269,6 @@ def test_a_note_that_names_too_many_is_told(hospital: Server, tmp_path: Path) ->
     assert incidents(hospital, "rejection")
 
 
-def stored(server: Server, pixels: bytes) -> bool:
-    return any(pixels in p.read_bytes() for p in (server.data / "objects").rglob("*.pack"))
-
-
-def workers(server: Server) -> list[psutil.Process]:
-    assert server.process is not None
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return [c for c in children if "worker.app" in c.cmdline()]
-
-
 def test_erased_while_the_workers_are_killed(hospital: Server, tmp_path: Path) -> None:
     study, other = ct_study(tmp_path / "ct", slices=6), ct_study(tmp_path / "other", slices=6)
     pairs = zip(study.files, other.files, strict=True)  # they share their packs
