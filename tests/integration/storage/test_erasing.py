@@ -28,6 +28,11 @@ from tests.support.notes import note
 SECRET = "QNTMZK-{}"  # in the pixels' stead: what must not be found afterwards
 
 
+@pytest.fixture(autouse=True)
+def _no_other_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.reindexing.SETTLE_SECONDS", 0)
+
+
 def secret(number: int, **changes: Any) -> Any:
     return instance(number, ImageComments=SECRET.format(number), **changes)
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from pacs.access import Principal, Role
 from pacs.attributes import Level
 from pacs.errors import Final, NotFound
-from pacs.rejection import Reference, write_note
+from pacs.rejection import NAMED_MAX, Reference, write_note
 from storage import presence, retrieve
 from storage.archive import Archive
 from storage.check import check
@@ -105,8 +105,15 @@ def test_rows_tell_what_is_left(archive: Archive) -> None:
     assert answers(archive) == before
 
 
-# The first image is named; it comes twice. `b` is another one.
-ORDERS = sorted(set(itertools.permutations(("a", "a", "b", "note"))))
+# `a` is named, and comes twice; `b` is another one.
+ORDERS = sorted({("b", *order) for order in itertools.permutations(("a", "a", "note"))}) + [
+    ("note", "a", "b")
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_other_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.reindexing.SETTLE_SECONDS", 0)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
@@ -212,8 +219,8 @@ def naming_no_uid() -> Dataset:
 
 
 def too_many() -> bytes:
-    """100,000, by our own writer: pydicom takes half a minute."""
-    references = (Reference("1.2.1.1", CT, f"1.2.1.1.{n}", True) for n in range(100_000))
+    """By our own writer: pydicom takes many seconds."""
+    references = (Reference("1.2.1.1", CT, f"1.2.1.1.{n}", True) for n in range(NAMED_MAX + 1))
     common = {"0020000D": {"vr": "UI", "Value": ["1.2.1"]}}
     return write_note(common, references, "113001", "", datetime.now(UTC))[1]
 
