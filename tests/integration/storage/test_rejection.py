@@ -106,8 +106,9 @@ def test_rows_tell_what_is_left(archive: Archive) -> None:
 
 
 # `a` is named, and comes twice; `b` is another one.
-ORDERS = sorted({("b", *order) for order in itertools.permutations(("a", "a", "note"))}) + [
-    ("note", "a", "b")
+ORDERS = [
+    *sorted({("b", *order) for order in itertools.permutations(("a", "a", "note"))}),
+    ("note", "a", "b"),
 ]
 
 
