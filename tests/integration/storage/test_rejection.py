@@ -222,7 +222,7 @@ def naming_no_uid() -> Dataset:
 def too_many() -> bytes:
     """By our own writer: pydicom takes many seconds."""
     references = (Reference("1.2.1.1", CT, f"1.2.1.1.{n}", True) for n in range(NAMED_MAX + 1))
-    common = {"0020000D": {"vr": "UI", "Value": ["1.2.1"]}}
+    common = {"0020000D": {"vr": "UI", "Value": ["1.2.1"]}, "00100020": {"vr": "LO", "Value": ["P1"]}}
     return write_note(common, references, "113001", "", datetime.now(UTC))[1]
 
 
