@@ -225,8 +225,8 @@ def _object_changes() -> Iterator[str]:
     yield "## Imaging Object Change Management (IHE IOCM), as Image Manager/Archive"
     yield "A Rejection Note Stored (RAD-66) is a Key Object Selection Document by C-STORE or STOW-RS whose Document"
     yield "Title is one of these. What its Current Requested Procedure Evidence Sequence names, by Study and SOP"
-    yield "Instance UID, is shown no more by any service once the note is indexed; nor is the note. Storage commitment fails for"
-    yield "what is rejected (0112H), and succeeds for the note."
+    yield "Instance UID, is shown no more by any service once the note is indexed; nor is the note. Storage"
+    yield "commitment fails for what is rejected (0112H), and succeeds for the note."
     yield ""
     yield "| Document Title | meaning |"
     yield "|---|---|"
@@ -234,9 +234,9 @@ def _object_changes() -> Iterator[str]:
     yield ""
     yield f"A note names at most {rejection.NAMED_MAX} instances. All reasons are treated alike. Whether they come"
     yield "before the note or after it, and when they are sent again: they stay hidden, until the rejection is"
-    yield "restored or erased. Erased, by hand or"
-    yield f"{Settings().rejected_days} days later (setting), they leave the archive; what is sent after that is taken as new. Notes are not sent on by rules, and Instance Availability Notification tells only"
-    yield "what arrives."
+    yield f"restored or erased. Erased, by hand or {Settings().rejected_days} days later (setting), they leave the"
+    yield "archive; what is sent after that is taken as new. Notes are not sent on by rules, and Instance"
+    yield "Availability Notification tells only what arrives."
 
 
 if __name__ == "__main__":
