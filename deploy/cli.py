@@ -25,6 +25,8 @@ COMMANDS = {
     "reindex": ("cli_reindex:reindex", "Index anew what is stored, as it is read now."),
     "stats": ("cli_archive:stats", "What waits, and what an operator must look at."),
     "send": ("cli_exchange:send", "Send a study or series to a remote."),
+    "reject": ("cli_rejection:reject", "Reject a study, a series or instances."),
+    "rejected": ("cli_rejection:rejected_app", "What is rejected: look, restore, erase."),
     "facility": ("cli_registry:facility_app", "Hospitals and clinics."),
     "device": ("cli_registry:device_app", "Modalities and other systems that may call the node."),
     "user": ("cli_users:user_app", "Who may sign in."),

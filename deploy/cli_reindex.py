@@ -25,7 +25,7 @@ NOT_IN_STORE = (
     "Users, devices, remotes, rules, worklist, performed steps and what waits to be sent are in no pack: they come "
     "from a backup of the database, or are registered anew. Names of devices whose character set is not registered "
     "are read as they declare them: register it, then tongying reindex --device. What lies in a pack is "
-    "shown, also what was removed from a former index."
+    "shown, but for what is rejected or erased."
 )
 
 
@@ -65,8 +65,8 @@ def reindex(
     by --continue.
 
     In no pack are users, devices, remotes, rules, the worklist, performed steps and what waits to be sent: with
-    --from-store they come from a backup of the database, or are registered anew. What lies in a pack is shown, also
-    what was removed from a former index.
+    --from-store they come from a backup of the database, or are registered anew. What lies in a pack is shown, but for
+    what is rejected or erased.
     """
     scope = Scope(facility, device, study, series)
     if series and not study:

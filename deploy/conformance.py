@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pydicom.uid import UID
 
 from dicom_node import conformance
-from pacs import query
+from pacs import query, rejection
 from pacs.settings import Settings
 from storage import answers
 from viewer_api.dicomweb import apart, bodies, frames, outcome, stow
@@ -63,7 +63,15 @@ REASONS = {
 
 def statement() -> str:
     """The whole document, Markdown."""
-    lines = (*_services(), *_claims(), *_media(), *_parameters(), *_statuses(), *_limits())
+    lines = (
+        *_services(),
+        *_claims(),
+        *_media(),
+        *_parameters(),
+        *_statuses(),
+        *_limits(),
+        *_object_changes(),
+    )
     return conformance.statement() + "\n" + "\n".join(lines) + "\n"
 
 
@@ -234,6 +242,25 @@ def _limits() -> Iterator[str]:
         ("origins of pages that may call (CORS)", f"{Settings().cors_origins or 'none'} (setting)"),
     )
     yield from (f"| {what} | {how} |" for what, how in rows)
+
+
+def _object_changes() -> Iterator[str]:
+    yield ""
+    yield "## Imaging Object Change Management (IHE IOCM), as Image Manager/Archive"
+    yield "A Rejection Note Stored (RAD-66) is a Key Object Selection Document by C-STORE or STOW-RS whose Document"
+    yield "Title is one of these. What its Current Requested Procedure Evidence Sequence names, by Study and SOP"
+    yield "Instance UID, is shown no more by any service once the note is indexed; nor is the note. Storage"
+    yield "commitment fails for what is rejected (0112H), and succeeds for the note."
+    yield ""
+    yield "| Document Title | meaning |"
+    yield "|---|---|"
+    yield from (f"| ({code}, DCM) | {meaning} |" for code, meaning in rejection.TITLES.items())
+    yield ""
+    yield f"A note names at most {rejection.NAMED_MAX} instances. All reasons are treated alike. Whether they come"
+    yield "before the note or after it, and when they are sent again: they stay hidden, until the rejection is"
+    yield f"restored or erased. Erased, by hand or {Settings().rejected_days} days later (setting), they leave the"
+    yield "archive; what is sent after that is taken as new. Notes are not sent on by rules, and Instance"
+    yield "Availability Notification tells only what arrives."
 
 
 if __name__ == "__main__":

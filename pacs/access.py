@@ -20,6 +20,9 @@ class Purpose(StrEnum):
 
 
 STORING_ROLES = frozenset({Role.ADMINISTRATOR})  # by HTTP; a device's own roles are the gate's
+REJECTING_ROLES = frozenset(
+    {Role.ADMINISTRATOR}
+)  # who see and empty the recycle bin; devices send notes as they store
 SEEING_ROLES = frozenset({Role.ADMINISTRATOR, Role.DEVICE})
 
 
@@ -40,6 +43,11 @@ class Principal:
 def may_store(principal: Principal, facility: str) -> bool:
     """Whether studies may be added to those that a facility owns."""
     return principal.role in STORING_ROLES and principal.facility in (None, facility)
+
+
+def may_reject(principal: Principal, facility: str) -> bool:
+    """Whether what a facility owns may be rejected, restored and erased."""
+    return principal.role in REJECTING_ROLES and principal.facility in (None, facility)
 
 
 def may_see(principal: Principal, facility: str) -> bool:

@@ -17,6 +17,7 @@ from pacs.errors import SettingError
 MIB = 1024 * 1024
 SECRET_CHARACTERS_MIN = 32
 PROCESSES_MAX = 128
+REJECTED_DAYS_MAX = 36_500
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")  # as RFC 6454 6.2 writes it
 PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
@@ -79,6 +80,7 @@ class Settings:
     # Series of so many bytes of pixels, uncompressed, get HTJ2K renditions; 0: none are made.
     rendition_bytes_min: int = 8 * MIB
     rendition_quiet_seconds: float = 30.0  # in which a series must not have grown before they are made
+    rejected_days: int = 30  # rejected instances are kept before they are erased; 0: until somebody does
     shelf_bytes_max: int = 64 * MIB  # of each process: what it read and decoded lately
     commitment_patience_seconds: float = 120.0  # for what is not indexed yet; then it is told as missing
 
@@ -179,6 +181,8 @@ def _checked(settings: Settings) -> Settings:
     for name in ("rendition_bytes_min", "rendition_quiet_seconds"):
         if getattr(settings, name) < 0:
             raise SettingError(f"{_variable(name)} must not be less than 0")
+    if not 0 <= settings.rejected_days <= REJECTED_DAYS_MAX:
+        raise SettingError(f"TONGYING_REJECTED_DAYS must be from 0 to {REJECTED_DAYS_MAX}")
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings

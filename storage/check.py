@@ -16,6 +16,7 @@ from pacs.errors import ObjectMissing
 from pacs.uids import uid_hash
 from storage.archive import Archive
 from storage.contents import Entry
+from storage.index.erasures import known_keys
 from storage.index.tables import incidents, instances, packs, series, series_packs, studies
 from storage.packnames import progressive_key, thumbnail_key
 from storage.progressive import verify
@@ -89,12 +90,12 @@ def _check_pack(archive: Archive, row: Row[Any, Any, Any, Any], report: Report) 
 
 
 def _check_orphans(archive: Archive, report: Report) -> None:
-    """Each stored pack has a row. One that was stored a moment ago may get it now, so it is asked for again."""
+    """Each stored pack has a row, or is to be swept."""
     keys = list(archive.objects.keys("packs/"))
     for start in range(0, len(keys), PAGE):
         page = keys[start : start + PAGE]
         with archive.database.begin() as connection:
-            known = set(connection.execute(select(packs.c.key).where(packs.c.key.in_(page))).scalars())
+            known = known_keys(connection, page)
         report.findings += [f"object {key} has no row" for key in page if key not in known]
 
 
@@ -119,10 +120,12 @@ def _check_one_series(
     report.series += 1
     here = f"series {row.id}"
     try:
-        with archive.database.begin() as connection:
+        with archive.database.snapshot() as connection:
             fresh = connection.execute(
                 select(series.c.instance_count, series.c.frame_count).where(series.c.id == row.id)
-            ).one()
+            ).one_or_none()
+            if fresh is None:
+                return  # it was rejected meanwhile
             entries = archive.entries(connection, row.id)
             described = len(archive.metadata(connection, row.id))
             keys = _keys(connection, entries)

@@ -16,7 +16,9 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import ObjectMissing
+from pacs.rejection import KEY_OBJECT_SELECTION
 from pacs.uids import uid_hash
+from storage import notes
 from storage.archive import Archive
 from storage.index.exchange import commitments
 from storage.index.tables import facilities, instances, packs, series_packs
@@ -120,7 +122,9 @@ def examine(archive: Archive, asked: Commitment) -> Verdict:
     committed, failed = [], []
     for item in asked.items:
         located = found.get(item[1])
-        if located is None:
+        if located is None and _is_kept_note(archive, asked, item):
+            committed.append(item)
+        elif located is None:
             failed.append((item, NO_SUCH_INSTANCE))
         elif located.entry.sop_class != item[0]:
             failed.append((item, CLASS_CONFLICT))
@@ -129,6 +133,12 @@ def examine(archive: Archive, asked: Commitment) -> Verdict:
         else:
             committed.append(item)
     return Verdict(tuple(committed), tuple(failed))
+
+
+def _is_kept_note(archive: Archive, asked: Commitment, item: Item) -> bool:
+    """A Rejection Note is kept and not shown: its sender may rely on it all the same."""
+    sop_class, sop_instance = item
+    return sop_class == KEY_OBJECT_SELECTION and notes.is_kept(archive, asked.facility, sop_instance)
 
 
 def _locate(archive: Archive, asked: Commitment) -> dict[str, Located]:

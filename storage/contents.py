@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,8 +117,12 @@ def decode(data: bytes, pack: uuid.UUID) -> list[Entry]:
 def encode_metadata(attributes: list[Json]) -> bytes:
     """A gzipped JSON array, one instance a line: for a series that lies in one pack it is the answer itself."""
     known: dict[tuple[str, int], str] = {}
-    lines = (f"{{{','.join(_members(a, known))}}}" for a in attributes)
-    return _zip(("[\n" + ",\n".join(lines) + "\n]").encode())
+    return join_metadata([f"{{{','.join(_members(a, known))}}}".encode() for a in attributes])
+
+
+def join_metadata(lines: Sequence[bytes]) -> bytes:
+    """The same of instances' JSON objects as `decode_metadata` gives them."""
+    return _zip(b"[\n" + b",\n".join(lines) + b"\n]")
 
 
 def _members(attributes: Json, known: dict[tuple[str, int], str]) -> list[str]:

@@ -42,6 +42,7 @@ class Database:
             connect_args={"connect_timeout": CONNECT_SECONDS},
         )
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._still = self.engine.execution_options(isolation_level="REPEATABLE READ")
         event.listen(self.engine, "connect", _limit)
         _look_after(self.engine)
 
@@ -56,6 +57,12 @@ class Database:
         """For one statement that only reads: no transaction around it, so one way to the database and back, not
         three. Each further statement may see what was committed in between."""
         with self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """For several statements that only read, and must all see the same moment."""
+        with self._still.begin() as connection:
             yield connection
 
     def close(self) -> None:

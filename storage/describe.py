@@ -75,6 +75,11 @@ def study_row(a: Json, facility_id: int, study_uid: str) -> Row:
     }
 
 
+def sop_class(a: Json) -> str:
+    """Its SOP Class UID, perhaps empty."""
+    return text(a, "00080016")
+
+
 def regions(a: Json) -> set[str]:
     """The items of AnatomicRegionSequence, of the instance and of its frames (PS3.3 C.7.6.16.2.8): the codes alone,
     as JSON, one text for one code."""

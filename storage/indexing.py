@@ -22,7 +22,7 @@ from pacs.errors import InvalidUID
 from pacs.logs import get
 from pacs.processes import in_a_fork
 from pacs.uids import is_uid, uid_hash
-from storage import contents, describe, records, renewal
+from storage import contents, describe, records, rejection, renewal
 from storage.archive import Archive
 from storage.blobs import ObjectReader
 from storage.claims import claimed, of_pack
@@ -73,6 +73,7 @@ class Outcome:
     state: str
     shown: int = 0
     repeated: int = 0
+    rejected: int = 0  # by notes, and the notes
     conflicts: int = 0
     quarantined: int = 0
     series: list[int] = field(default_factory=list)
@@ -126,6 +127,7 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
     for _ in range(RACES_MAX):
         try:
             with archive.database.begin() as connection:
+                rejection.take_turn(connection, pack, batch)
                 if not writes.lock_pack(connection, pack):
                     return Outcome(NOTHING)
                 outcome = _write(archive, connection, pack, batch)
@@ -140,7 +142,8 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
             continue
         log.info(
             "pack_indexed", pack=str(pack_id), shown=outcome.shown, repeated=outcome.repeated,
-            conflicts=outcome.conflicts, quarantined=outcome.quarantined, **outcome.said(),
+            conflicts=outcome.conflicts, quarantined=outcome.quarantined, rejected=outcome.rejected,
+            **outcome.said(),
         )  # fmt: skip
         return outcome
     raise OSError(11, "too many races for the same instances")
@@ -190,13 +193,16 @@ def _bodies(archive: Archive, pack: PackRow) -> Iterator[tuple[Record, Body]]:
 def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Outcome:
     outcome = Outcome("indexed", quarantined=len(batch.quarantined))
     incidents = [_incident(pack, r, "quarantine", r.header.sop_instance, why) for r, why in batch.quarantined]
+    sifted = rejection.sift(archive, connection, pack, batch)
+    incidents += [_incident(pack, record, rejection.KIND, uid, why) for record, uid, why in sifted.malformed]
     before = Before()
     if pack.again:
-        before = _take_back(archive, connection, pack, batch)
-    sorter = _Sorter(archive, connection, pack, batch)
+        before = _take_back(archive, connection, pack, batch, sifted.batch)
+    outcome.series += rejection.withdraw(archive, connection, pack.facility_id, sifted.named)
+    sorter = _Sorter(archive, connection, pack, sifted.batch)
     shown: list[tuple[Record, Entry]] = []
     arrivals = []
-    for key, group in _grouped(batch.parsed):
+    for key, group in _grouped(sifted.batch.parsed):
         patient_pk, study_pk, series_pk = _rows(connection, pack.facility_id, group[0])
         if key[1] and writes.other_patients(connection, pack.facility_id, group[0].study_uid, patient_pk):
             reason = "the same Study Instance UID came under another patient"
@@ -217,17 +223,21 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
     if not pack.again:  # what was here before was sent on before
         forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
     writes.add_incidents(connection, before.settle_incidents(connection, pack, incidents))
+    outcome.rejected = len(sifted.aside)
+    rejection.set_aside(connection, pack, itertools.chain(sifted.aside, sorter.repeated))
     outcome.repairs = note_repairs(connection, pack, shown, before.located(batch.records))
     callings = (printable(r.header.origin.calling) for r in batch.records)
     writes.finish_pack(connection, pack, len(batch.records), callings)
     return outcome
 
 
-def _take_back(archive: Archive, connection: Connection, pack: PackRow, batch: Batch) -> Before:
+def _take_back(
+    archive: Archive, connection: Connection, pack: PackRow, batch: Batch, shown: Batch
+) -> Before:  # fmt: skip
     """The rows of the new reading are made or locked first, in the order in which all others lock them."""
     rows = [
         (p.study_uid, p.series_uid, _rows(connection, pack.facility_id, p))
-        for p in (group[0] for _, group in _grouped(batch.parsed))
+        for p in (group[0] for _, group in _grouped(shown.parsed))
     ]
     read = [(p.entry, p.series_uid) for p in batch.parsed]
     return renewal.take_back(archive, connection, pack, rows, read)
@@ -323,6 +333,7 @@ class _Sorter:
         self._entries: dict[int, list[Entry]] = {}
         self._mine: dict[str, list[tuple[int, Entry]]] = {}
         self.new_rows: list[writes.InstanceRow] = []
+        self.repeated: list[Parsed] = []
 
     def sort(self, series_pk: int, group: list[Parsed]) -> list[Parsed]:
         """Those to keep; the conflicting ones are marked. Rows for the new ones gather in `new_rows`."""
@@ -331,6 +342,7 @@ class _Sorter:
             uid = p.entry.sop_instance
             same_uid = self._same_uid(uid)
             if any(series == series_pk and e.sha256 == p.entry.sha256 for series, e in same_uid):
+                self.repeated.append(p)
                 continue
             if same_uid:
                 p = p.as_conflict()

@@ -34,17 +34,20 @@ def is_urgent(segment: Path) -> bool:
     return URGENT in segment.suffixes
 
 
-def pack_key(facility: str, pack_id: uuid.UUID) -> str:
-    """packs/<facility>/<year>/<month>/<day>/<id>.pack"""
-    return f"packs/{facility}/{made_at(pack_id):%Y/%m/%d}/{pack_id}.pack"
+def pack_key(facility: str, pack_id: uuid.UUID, writing: int = 0) -> str:
+    """packs/<facility>/<year>/<month>/<day>/<id>.pack; of one that was written anew, without what was erased, the
+    number of the writing stands behind its id."""
+    number = f".{writing}" if writing else ""
+    return f"packs/{facility}/{made_at(pack_id):%Y/%m/%d}/{pack_id}{number}.pack"
 
 
-def pack_named(key: str) -> tuple[str, uuid.UUID] | None:
-    """The facility and id of a pack by its key; None for what is no pack's."""
+def pack_named(key: str) -> tuple[str, uuid.UUID, int] | None:
+    """The facility, id and writing of a pack by its key; None for what is no pack's."""
     facility, _, name = key.removeprefix("packs/").partition("/")
+    written, _, number = name.rpartition("/")[2].removesuffix(".pack").partition(".")
     try:
-        pack_id = uuid.UUID(name.rpartition("/")[2].removesuffix(".pack"))
-        return (facility, pack_id) if pack_key(facility, pack_id) == key else None
+        pack_id, writing = uuid.UUID(written), int(number or 0)
+        return (facility, pack_id, writing) if pack_key(facility, pack_id, writing) == key else None
     except (ValueError, OverflowError):
         return None
 
@@ -69,9 +72,27 @@ def progressive_key(series_id: int, pack_id: uuid.UUID, edition: int) -> str:
     return _of_series(series_id, pack_id, edition, "htj2k")
 
 
+def part_keys(series_id: int, pack_id: uuid.UUID, edition: int) -> list[str]:
+    """All that there may be of a series, as far as it lies in one pack, in this edition."""
+    return [make(series_id, pack_id, edition) for make in (contents_key, metadata_key, progressive_key)]
+
+
 def _of_series(series_id: int, pack_id: uuid.UUID, edition: int, what: str) -> str:
     return f"series/{series_id}/{pack_id}{f'.{edition}' if edition else ''}.{what}"
 
 
 def thumbnail_key(series_id: int) -> str:
     return f"series/{series_id}/thumbnail.jpg"
+
+
+def register_key(facility: str, note_uid: str) -> str:
+    """Of what a Rejection Note says, and what became of it."""
+    return f"rejections/{facility}/{note_uid}.json.gz"
+
+
+def registered(key: str) -> str | None:
+    """The facility of a register by its key; None for what is none."""
+    _, _, rest = key.partition("rejections/")
+    facility, _, name = rest.partition("/")
+    note_uid = name.removesuffix(".json.gz")
+    return facility if facility and register_key(facility, note_uid) == key else None

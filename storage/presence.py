@@ -18,7 +18,7 @@ READ_BYTES = 4 * 1024 * 1024
 
 
 def known_uids(archive: Archive, facility_id: int, uids: Sequence[str]) -> set[str]:
-    """Those of these SOP Instance UIDs that are indexed for a facility; one statement."""
+    """Those of these SOP Instance UIDs that are indexed for a facility, or kept and rejected."""
     with archive.database.read() as connection:
         return presence.known_uids(connection, facility_id, uids)
 

@@ -11,17 +11,19 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.access import Principal
 from pacs.errors import NotFound
 from storage.archive import Archive
-from storage.index import removes
+from storage.index import erasures, removes
 from storage.index.locator import find_fragments
 from storage.index.tables import facilities, incidents, packs
-from storage.packnames import made_at, pack_named
+from storage.packnames import made_at, pack_named, registered
+from storage.rejection import recall
 from storage.renewal import KIND
 from storage.shipping import facility_of
 
@@ -117,9 +119,10 @@ def add_from_store(archive: Archive, progress: Progress = lambda _n: None) -> Li
     unknown: list[str] = []
     with archive.database.begin() as connection:
         removes.begin_series_after(connection, max(_series_in_store(archive), default=0))
+    _recall_rejections(archive)
     for keys in _pages(archive.objects.keys("packs/")):
         with archive.database.begin() as connection:
-            known = removes.pack_keys(connection, keys)
+            known = erasures.known_keys(connection, keys)
         listed.known += len(known)
         unknown += [key for key in keys if key not in known]
         progress(len(known))
@@ -131,6 +134,15 @@ def add_from_store(archive: Archive, progress: Progress = lambda _n: None) -> Li
     return listed
 
 
+def _recall_rejections(archive: Archive) -> None:
+    """Before the first pack: what is rejected must not be shown until its note is read."""
+    for key in archive.objects.keys("rejections/"):
+        facility = registered(key)
+        if facility is not None:
+            with archive.database.begin() as connection:
+                recall(archive, connection, facility_of(connection, facility), key)
+
+
 def _add(archive: Archive, keys: list[str], listed: Listed) -> None:
     with archive.database.begin() as connection:
         for key in keys:
@@ -138,14 +150,29 @@ def _add(archive: Archive, keys: list[str], listed: Listed) -> None:
             if named is None:
                 listed.foreign += 1
                 continue
+            facility, pack_id, _ = named
             row = {
-                "id": named[1], "facility_id": facility_of(connection, named[0]), "key": key,
-                "bytes": archive.objects.size(key), "again": True, "shipped_at": made_at(named[1]),
+                "id": pack_id, "facility_id": facility_of(connection, facility), "key": key,
+                "bytes": archive.objects.size(key), "again": True, "shipped_at": made_at(pack_id),
             }  # fmt: skip
             made = insert(packs).values(row).on_conflict_do_nothing().returning(packs.c.id)
-            new = connection.execute(made).first() is not None
+            new = connection.execute(made).first() is not None or _is_newer(connection, row)
             listed.added += new
             listed.known += not new
+
+
+def _is_newer(connection: Connection, row: dict[str, Any]) -> bool:
+    """Of two writings of a pack the later one counts, which lacks what was erased; the other is swept."""
+    pack = erasures.find_pack(connection, row["id"], lock=True)
+    if pack is None or pack.key == row["key"]:
+        return False
+    writings = [named[2] if (named := pack_named(key)) else 0 for key in (pack.key, row["key"])]
+    newer = writings[1] > writings[0]
+    if newer:
+        anew = {"key": row["key"], "bytes": row["bytes"], "again": True}
+        connection.execute(update(packs).where(packs.c.id == pack.id).values(anew))
+    removes.supersede(connection, pack.facility_id, [pack.key if newer else row["key"]])
+    return newer
 
 
 def remove_strays(archive: Archive, progress: Progress = lambda _n: None) -> int:

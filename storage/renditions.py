@@ -49,10 +49,9 @@ def _derive_claimed(archive: Archive, series_pk: int) -> bool:
     # A file that kills the decoder comes here again after the worker is back; the last try shows an icon.
     picture = _picture(archive, series_pk, modality) if tries < TRIES_MAX else unshown(modality)
     archive.objects.put(thumbnail_key(series_pk), picture)
-    with archive.database.begin() as connection:
-        connection.execute(
-            update(series).where(series.c.id == series_pk).values(derived_count=count, derive_tries=0)
-        )
+    with archive.database.begin() as connection:  # one that lost instances meanwhile may show one of them
+        same = series.c.id == series_pk, series.c.instance_count >= count
+        connection.execute(update(series).where(*same).values(derived_count=count, derive_tries=0))
     return True
 
 
@@ -89,7 +88,7 @@ def _count_try(connection: Connection, series_pk: int) -> tuple[int, str, int] |
 
 
 def _picture(archive: Archive, series_pk: int, modality: str) -> bytes:
-    with archive.database.begin() as connection:
+    with archive.database.snapshot() as connection:
         entries = [e for e in archive.entries(connection, series_pk) if not e.conflict]
         lines = archive.metadata(connection, series_pk)
         with_pixels = [e for e in in_display_order(entries) if e.frames and e.frames.ranges]

@@ -17,19 +17,19 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import ObjectMissing
 from pacs.values import Json
-from storage import contents, describe
+from storage import contents
 from storage.archive import Archive
 from storage.contents import Entry
-from storage.index import removes, writes
+from storage.index import rejections, removes, writes
 from storage.index.tables import incidents
 from storage.index.writes import PackRow, Row
-from storage.packnames import contents_key, metadata_key, progressive_key, thumbnail_key
+from storage.packnames import contents_key, metadata_key, part_keys, thumbnail_key
 from storage.records import Record
+from storage.retelling import Keys, described
 
 KIND = "unrenewed"
-RAISED = ("quarantine", "conflict", "patient", KIND)  # kinds that the reading of a pack gives rise to
-OBJECTS = (contents_key, metadata_key, progressive_key)  # of a series in a pack
-Keys = tuple[int, int, int]  # patient, study, series
+# Kinds that the reading of a pack gives rise to.
+RAISED = ("quarantine", "conflict", "patient", "rejection", KIND)
 Rows = Sequence[tuple[str, str, Keys]]  # of a reading, by study and series UID
 
 
@@ -51,7 +51,7 @@ class Before:
         uid = contents.sop_of(old)[0]
         new = next((a for e, a in kept if e.sop_instance == uid and not e.conflict), None)
         if new is not None:
-            removes.mend(connection, keys, zip(_described(old), _described(new), strict=True))
+            removes.mend(connection, keys, zip(described(old), described(new), strict=True))
         if series_pk in self.entries and _silent(self.entries[series_pk]) != _silent([e for e, _ in kept]):
             removes.derive_anew(connection, series_pk)
 
@@ -83,12 +83,13 @@ def take_back(
     """Take what a pack brought out of the index. `rows` are those of the new reading, `read` its
     instances, each with its Series Instance UID. Raises Lost."""
     before, held = Before(), removes.held_by(connection, pack.id)
+    rejections.forget_asides(connection, pack.id)
     for one in held:
         entries = _entries(archive, pack, one, read)
         before.entries[one.series_pk] = entries
         before.first |= _first(archive, pack, one)
         shown = [e for e in entries if not e.conflict]
-        keys = [make(one.series_pk, pack.id, one.edition) for make in OBJECTS]
+        keys = part_keys(one.series_pk, pack.id, one.edition)
         removes.remove_fragment(connection, pack, one.series_pk, [e.sop_instance for e in shown], keys)
         frames, size = sum(e.frame_count for e in shown), sum(e.length for e in shown)
         writes.grow_series(connection, one.series_pk, shown=-len(shown), frames=-frames, pixels=False)
@@ -138,11 +139,6 @@ def _tidy(connection: Connection, pack: PackRow, held: Sequence[Any], rows: Rows
         {one.patient_pk for one in held} - patients,
     )  # fmt: skip
     removes.supersede(connection, pack.facility_id, map(thumbnail_key, gone))
-
-
-def _described(a: Json) -> tuple[Row, Row, Row]:
-    """The rows of an instance, without their keys."""
-    return describe.patient_row(a, 0, ""), describe.study_row(a, 0, ""), describe.series_row(a, 0, "")
 
 
 def _silent(entries: Sequence[Entry]) -> list[Entry]:

@@ -27,6 +27,7 @@ from viewer_api import (
     pages,
     portal,
     problems,
+    rejections,
     worklist,
 )
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
@@ -73,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         # What is asked most often first: a request looks through the routes in this order.
         wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
-        portal.router, auth.router, devices.router, exchange.router, worklist.router,
+        portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

@@ -16,6 +16,7 @@ from pacs import logs
 from pacs.processes import collect_seldom, ends_within, give_way
 from storage.archive import Archive
 from storage.database import Unavailable
+from storage.erasing import erase_due
 from storage.hints import DERIVE_SERIES, INDEX_PACK, MAKE_PROGRESSIVE, SWEEP, CeleryHints
 from storage.indexing import index_next
 from storage.lanes import Turns
@@ -29,7 +30,8 @@ turns = Turns()
 SLICE_SECONDS = 1.0  # of indexing for one hint, then thumbnails have their turn
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
 PROGRESSIVE_SECONDS = 2.0  # of work at renditions for one hint
-INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, PROGRESSIVE_SECONDS_MAX, SWEEP_SECONDS_MAX = 600, 120, 60, 60
+INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, PROGRESSIVE_SECONDS_MAX = 600, 120, 60
+SWEEP_SECONDS_MAX, ERASE_SECONDS_MAX = 60, 600
 
 
 @worker_init.connect
@@ -91,9 +93,11 @@ def progressive() -> None:
 
 @app.task(name=SWEEP)
 def sweep_now() -> None:
-    """Hint again what waits."""
+    """Hint again what waits, and erase what is to be erased."""
     try:
         with ends_within(SWEEP_SECONDS_MAX):
             sweep(archive(), hints())
+        with ends_within(ERASE_SECONDS_MAX):
+            erase_due(archive())
     except AWAY as error:
         log.warning("sweep_delayed", error=type(error).__name__)

@@ -88,11 +88,11 @@ class _Writer:
     def _items(self, items: list[Any], level: int) -> bytes:
         if level >= NESTING_LEVELS_MAX:
             return b""
-        out = b""
+        out = []  # joined once: a sequence may have many thousands
         for item in items:
             body = b"".join(self._element(tag, item[tag], level + 1) for tag in sorted(item or ()))
-            out += _ITEM + _UL.pack(len(body)) + body
-        return out
+            out += [_ITEM, _UL.pack(len(body)), body]
+        return b"".join(out)
 
     def _text(self, vr: str, value: Any) -> bytes:
         if value is None:

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.uids import uid_hash
 from storage.index.exchange import sends
-from storage.index.tables import instances, packs, patients, series, series_packs, studies, superseded
+from storage.index.tables import instances, patients, series, series_packs, studies, superseded
 from storage.index.writes import PackRow, Row, known_instances
 
 NAME = ("patient_name", "name_folded", "name_tokens")  # columns of a study that say one thing
@@ -143,8 +143,9 @@ def _mended(table: Table, name: str, old: Mapping[str, Any], value: Any) -> Any:
 
 
 def derive_anew(connection: Connection, series_pk: int) -> None:
-    """Its pictures no longer show what it holds."""
-    connection.execute(update(series).where(series.c.id == series_pk).values(derived_count=0, derive_tries=0))
+    """Its pictures no longer show what it holds, and of the changed part there is no HTJ2K rendition."""
+    anew = {"derived_count": 0, "derive_tries": 0, "rendition_at": func.now()}
+    connection.execute(update(series).where(series.c.id == series_pk).values(anew))
 
 
 def begin_series_after(connection: Connection, last: int) -> None:
@@ -159,8 +160,3 @@ def begin_series_after(connection: Connection, last: int) -> None:
 def known_series(connection: Connection, series_pks: Collection[int]) -> set[int]:
     """Those of these that there are."""
     return set(connection.execute(select(series.c.id).where(series.c.id.in_(series_pks))).scalars())
-
-
-def pack_keys(connection: Connection, keys: Collection[str]) -> set[str]:
-    """Those of these objects that have a row."""
-    return set(connection.execute(select(packs.c.key).where(packs.c.key.in_(keys))).scalars())

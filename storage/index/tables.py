@@ -212,12 +212,54 @@ instances = Table(
     Column("series_pk", BigInteger, nullable=False),
 )  # fmt: skip
 
+# Rejection Notes (pacs.rejection), what they name, and the records that are therefore not shown.
+rejections = Table(
+    "rejections", metadata,
+    identity(),
+    owner(),
+    Column("note_uid", Text, nullable=False),
+    Column("study_uids", ARRAY(Text), nullable=False),
+    words("patient_id"),  # as the note tells them: the study itself may be gone from the index
+    words("patient_name"),
+    Column("code", Text, nullable=False),
+    words("reason"),
+    words("author"),  # the device or user that it came from
+    Column("state", Text, nullable=False, server_default="active"),  # active, restored, erased
+    moment("rejected_at"),
+    Column("ended_at", DateTime(timezone=True)),
+    words("ended_by"),
+    UniqueConstraint("facility_id", "note_uid"),
+    Index("ix_rejections_active", "rejected_at", postgresql_where=text("state = 'active'")),
+)  # fmt: skip
+
+rejected = Table(
+    "rejected", metadata,
+    Column("rejection_id", BigInteger, ForeignKey("rejections.id", ondelete="CASCADE"), primary_key=True),
+    Column("study_uid", Text, primary_key=True),
+    Column("sop_instance", Text, primary_key=True),
+    owner(),
+    Index("ix_rejected_sop_instance", "sop_instance", "facility_id"),
+)  # fmt: skip
+
+# Records of packs that no contents list: the rejected ones, the notes, and what came again. A row for each, so that an
+# erasure finds all copies.
+asides = Table(
+    "asides", metadata,
+    Column("pack_id", Uuid, ForeignKey("packs.id"), primary_key=True),
+    Column("body_offset", BigInteger, primary_key=True),  # of the Part 10 bytes in the pack
+    owner(),
+    Column("study_uid", Text, nullable=False),
+    Column("sop_instance", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),  # it came; or later, it was shown no more
+    Index("ix_asides_sop_instance", "sop_instance", "facility_id"),
+)  # fmt: skip
+
 # What an operator must look at: conflicting content under one UID, and files that cannot be indexed.
 incidents = Table(
     "incidents", metadata,
     identity(),
     owner(),
-    Column("kind", Text, nullable=False),  # conflict, quarantine, patient, charset, unrenewed
+    Column("kind", Text, nullable=False),  # conflict, quarantine, patient, charset, unrenewed, rejection
     Column("pack_id", Uuid, ForeignKey("packs.id"), nullable=False),
     Column("record_offset", BigInteger, nullable=False),
     Column("sop_instance", Text, nullable=False),
@@ -226,6 +268,7 @@ incidents = Table(
     moment("created_at"),
     Column("resolved_at", DateTime(timezone=True)),
     UniqueConstraint("pack_id", "record_offset", "kind"),
+    Index("ix_incidents_conflicts", "sop_instance", postgresql_where=text("kind = 'conflict'")),
 )  # fmt: skip
 
 secrets = Table(

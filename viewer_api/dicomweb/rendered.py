@@ -17,7 +17,7 @@ from pacs.pixels.attributes import representative_frame
 from pacs.values import Json
 from storage.archive import Archive
 from storage.contents import Entry
-from storage.renditions import read_thumbnail
+from storage.renditions import read_thumbnail, unshown
 from storage.retrieve import (
     Located,
     all_described,
@@ -143,7 +143,9 @@ def series_thumbnail(
     choose(accept_of(request), [THUMBNAIL.media_type], multipart=False)
     rows = find_series(archive, who, study_uid, series_uid)
     row = max(rows, key=lambda r: (r.has_pixels, r.instance_count))
-    picture = read_thumbnail(archive, row.series_pk, row.modality)
+    # What was made before shows what may be rejected meanwhile.
+    made = row.derived_count > 0
+    picture = read_thumbnail(archive, row.series_pk, row.modality) if made else unshown(row.modality)
     fresh = row.derived_count >= row.instance_count
     cache = "private, max-age=300" if fresh else "no-store"
     return Response(picture, headers={"Cache-Control": cache}, media_type=THUMBNAIL.media_type)

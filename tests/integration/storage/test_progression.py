@@ -26,16 +26,21 @@ from storage import progression
 from storage.archive import Archive
 from storage.blobs.local import LocalStore
 from storage.check import check
+from storage.erasing import erase_due
 from storage.indexing import index_pack
 from storage.progression import make_progressive
 from storage.progressive import verify
+from storage.recycling import erase
 from storage.reindexing import Scope, add_from_store, mark, remove_strays
 from storage.renditions import derive_series
 from storage.retrieve import Located, locate, progressive_frame, read_progressive
 from storage.sweeps import remove_superseded, sweep
 from storage.workfile import WorkFile
+from tests.integration.storage.test_erasing import newest, swept
 from tests.integration.storage.test_indexing import ADMINISTRATOR, Noted, instance, packed
 from tests.integration.storage.test_reindexing import emptied, work
+from tests.integration.storage.test_rejection import OPERATOR, index, named
+from tests.support.notes import note
 from viewer_api.dicomweb.frames import retrieve_frames
 
 SMALL = 128 * 128 * 2  # bytes of one image
@@ -356,3 +361,27 @@ def test_a_work_file_is_of_its_own(eager: Archive) -> None:
         assert other.lines == []
         with pytest.raises(ObjectMissing):
             eager.objects.get("series/1/y.htj2k")
+
+
+def test_what_is_rejected_is_in_none(eager: Archive) -> None:
+    """Neither when it is hidden, nor when its bytes are erased and the others lie elsewhere."""
+    indexed(eager, 1, 2, 3)
+    assert make_progressive(eager, SECONDS) == 1
+    (first,) = objects(eager)
+    index(eager, note(named(2)))
+    swept(eager)
+    assert first not in objects(eager)
+    drawn(eager)
+    assert make_progressive(eager, SECONDS) == 1
+    assert [one.entry.number for one in shown(eager) if bytes_of(eager, one)] == [1, 3]
+    (second,) = objects(eager)
+    assert b"1.2.1.1.2" not in eager.objects.get(second)
+    erase(eager, OPERATOR, newest(eager))
+    assert erase_due(eager) == 1
+    assert [bytes_of(eager, one) for one in shown(eager)] == [None, None]
+    swept(eager)
+    assert objects(eager) == []
+    drawn(eager)
+    assert make_progressive(eager, SECONDS) == 1
+    assert [one.entry.number for one in shown(eager) if bytes_of(eager, one)] == [1, 3]
+    assert check(eager).findings == []
