@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, tuple_
 
 from pacs.errors import ObjectMissing
 from pacs.uids import uid_hash
+from storage import records
 from storage.archive import Archive
+from storage.blobs import ObjectReader
 from storage.contents import Entry
 from storage.index.erasures import known_keys
-from storage.index.tables import incidents, instances, packs, series, series_packs, studies
+from storage.index.tables import asides, incidents, instances, packs, series, series_packs, studies
 from storage.packnames import progressive_key, thumbnail_key
 from storage.progressive import verify
 from storage.retrieve import Located, stream
@@ -51,6 +53,8 @@ def check(
     _check_packs(archive, report, progress)
     _check_orphans(archive, report)
     _check_series(archive, report, read_bytes, progress)
+    if read_bytes:
+        _check_asides(archive, report, progress)
     with archive.database.begin() as connection:
         _check_studies(connection, report)
         _check_instances(connection, report)
@@ -217,6 +221,35 @@ def _digests(archive: Archive, located: list[Located], report: Report) -> Iterat
         report.bytes += len(piece)
     if current is not None:
         yield current, digest.hexdigest()
+
+
+def _check_asides(archive: Archive, report: Report, progress: Progress) -> None:
+    """What is not shown can be shown again: each record has its CRC-32."""
+    last: tuple[object, int] | None = None
+    place = (asides.c.pack_id, asides.c.body_offset)
+    while True:
+        query = select(*place, packs.c.key).join(packs, packs.c.id == asides.c.pack_id).order_by(*place)
+        with archive.database.begin() as connection:
+            after = query if last is None else query.where(tuple_(*place) > tuple_(*last))
+            page = list(connection.execute(after.limit(PAGE)))
+        for row in page:
+            if not _is_sound(archive, row.key, row.body_offset):
+                report.findings.append(
+                    f"pack {row.pack_id}: what is not shown at {row.body_offset} is damaged"
+                )
+            progress("records that are not shown", 1)
+        if len(page) < PAGE:
+            return
+        last = page[-1].pack_id, page[-1].body_offset
+
+
+def _is_sound(archive: Archive, key: str, body_offset: int) -> bool:
+    try:
+        reader = ObjectReader(archive.objects, key)
+        record = records.of_body(reader, body_offset, reader.size)
+        return record is not None and records.is_sound(reader, record)
+    except ObjectMissing:
+        return False
 
 
 def _check_studies(connection: Connection, report: Report) -> None:

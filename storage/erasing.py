@@ -112,10 +112,10 @@ def erase_from(archive: Archive, pack_id: uuid.UUID) -> int | None:
 
 
 def _cut(archive: Archive, pack: PackRow, doomed: set[int]) -> tuple[Cut, int]:
+    """Also what is damaged is erased, as long as its header tells where it ends."""
     reader = ObjectReader(archive.objects, pack.key)
-    facility = pack.key.split("/")[1]
-    found = (record for record, _ in records.scan(reader, reader.size, facility=facility))
-    cut = Cut(tuple(record for record in found if record.body_offset in doomed))
+    found = [records.of_body(reader, offset, reader.size) for offset in sorted(doomed)]
+    cut = Cut(tuple(record for record in found if record is not None))
     if len(cut.records) != len(doomed):
         raise _Changed
     return cut, reader.size

@@ -29,9 +29,9 @@ def is_kept(archive: Archive, facility: str, note_uid: str) -> bool:
 
 
 def _body(archive: Archive, key: str, body_offset: int) -> bytes | None:
-    """Each body that a scan gives has its CRC-32."""
+    """None for one that has not its CRC-32."""
     reader = ObjectReader(archive.objects, key)
-    for record, body in records.scan(reader, reader.size, facility=key.split("/")[1]):
-        if record.body_offset == body_offset:
-            return body or reader.read_at(record.body_offset, record.body_length)
-    return None
+    record = records.of_body(reader, body_offset, reader.size)
+    if record is None or not records.is_sound(reader, record):
+        return None
+    return reader.read_at(record.body_offset, record.body_length)

@@ -148,6 +148,23 @@ def read_one(source: Readable, offset: int, size: int) -> Record | None:
     return Record(header, offset, body_offset, body_length, body_crc)
 
 
+def of_body(source: Readable, body_offset: int, size: int) -> Record | None:
+    """The record whose body begins there, None if there is none. Its body is not verified."""
+    start = max(0, body_offset - FIXED_BYTES - HEADER_BYTES_MAX)
+    before = source.read_at(start, max(0, body_offset - start))
+    at = len(before)
+    while (at := before.rfind(MAGIC, 0, at)) >= 0:
+        record = read_one(source, start + at, size)
+        if record is not None and record.body_offset == body_offset:
+            return record
+    return None
+
+
+def is_sound(source: Readable, record: Record) -> bool:
+    """Whether its body has its CRC-32."""
+    return _read_body(source, record)[0] == record.body_crc
+
+
 def _next_magic(source: Readable, offset: int, size: int) -> int:
     step, overlap = 1024 * 1024, len(MAGIC) - 1
     while offset < size:

@@ -168,6 +168,9 @@ def withdraw(archive: Archive, connection: Connection, facility_id: int, named: 
         for keys, told in _withdraw_from(archive, connection, pack, named):
             touched.setdefault(keys, []).extend(told)
     retell(archive, connection, touched)
+    log.info(
+        "instances_withdrawn", facility=facility_id, named=len(named), packs=len(packs), series=len(touched)
+    )
     patients, studies, series = ({keys[n] for keys in touched} for n in range(3))
     gone = removes.remove_empty(connection, series, studies, patients)
     removes.supersede(connection, facility_id, map(thumbnail_key, gone))

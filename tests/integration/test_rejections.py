@@ -177,6 +177,14 @@ def test_by_the_api_a_real_note_is_made(hospital: Server, tmp_path: Path) -> Non
     assert {str(r.ReferencedSOPInstanceUID) for r in series.ReferencedSOPSequence} == set(gone)
 
 
+def test_a_note_by_stow(hospital: Server, tmp_path: Path) -> None:
+    study = sent(hospital, tmp_path / "ct", slices=2)
+    path = save(note(names(study, 1), code="113039"), tmp_path / "note.dcm")
+    kind = {"Content-Type": "application/dicom"}
+    hospital.client.post("/dicom-web/studies", content=path.read_bytes(), headers=kind).raise_for_status()
+    eventually(lambda: len(sop_uids(hospital, study.uid)) == 1, 30, "one is gone")
+
+
 def test_what_cannot_be_asked(hospital: Server, tmp_path: Path) -> None:
     study = sent(hospital, tmp_path / "ct", slices=1)
     fine = {"study_uid": study.uid, "code": "113001"}

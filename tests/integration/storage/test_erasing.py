@@ -87,6 +87,23 @@ def test_the_bytes_are_gone_and_the_others_stay(archive: Archive) -> None:
     sound(archive)
 
 
+def test_damage_in_the_bin_is_seen_and_erased(archive: Archive) -> None:
+    index(archive, secret(1), secret(2))
+    index(archive, note(named(1)))
+    key = min(archive.objects.keys("packs/"))
+    data = archive.objects.get(key)
+    archive.objects.put(key, data.replace(SECRET.format(1).encode(), b"DAMAGED!"))
+    assert len(SECRET.format(1)) == len("DAMAGED!"), "nothing is moved"
+    (finding,) = check(archive).findings
+    assert "not shown" in finding
+    erase(archive, OPERATOR, newest(archive))
+    assert erase_due(archive) == 1
+    sound(archive)
+    swept(archive)
+    assert [k for k in archive.objects.keys("packs/") if b"DAMAGED!" in archive.objects.get(k)] == []
+    assert shown(archive) == ["1.2.1.1.2"]
+
+
 def test_sent_again_afterwards_it_is_new(archive: Archive) -> None:
     index(archive, secret(1), secret(2))
     index(archive, note(named(1)))
