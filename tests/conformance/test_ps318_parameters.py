@@ -147,6 +147,18 @@ def test_matching_that_is_not_offered_is_told(held: Held, name: str, kind: str) 
     assert "warning" not in held.get("/dicom-web/studies", PatientID=held.patient, **{name: "false"}).headers
 
 
+@pytest.mark.clause("8.3.5.1.1")
+def test_annotation(held: Held) -> None:
+    plain = picture(held)
+    annotated = picture(held, annotation="patient")
+    assert annotated.shape == plain.shape
+    assert not np.array_equal(annotated, plain)
+    other = held.get(held.ct.path + "/rendered", "image/png", annotation="colophon")
+    assert other.status_code == 200
+    assert other.headers["warning"].startswith("299 ")
+    assert np.array_equal(picture(held, annotation="colophon"), plain)
+
+
 @pytest.mark.clause("8.3.5.1.2")
 def test_quality(held: Held) -> None:
     sizes = [
