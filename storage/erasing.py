@@ -130,8 +130,7 @@ def _next_key(pack: PackRow) -> str:
 
 def _write_anew(archive: Archive, pack: PackRow, kept: list[Range], key: str) -> int:
     """Its size in bytes. It is gathered in a nameless file: who is killed leaves nothing behind."""
-    archive.settings.data.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=archive.settings.data) as file:
+    with tempfile.TemporaryFile() as file:
         for piece in _pieces(archive, pack, kept):
             file.write(piece)
         file.flush()
