@@ -12,7 +12,8 @@ from sqlalchemy import text
 from storage.archive import Archive
 from storage.database import Database
 
-OTHERS = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+ENDED_MS_MAX = 10_000  # in which a backend has said good-bye
+OTHERS = text(f"SELECT pg_terminate_backend(pid, {ENDED_MS_MAX}) FROM pg_stat_activity "
               "WHERE pid <> pg_backend_pid() AND datname = current_database()")  # fmt: skip
 
 
