@@ -27,9 +27,10 @@ def server(workspace: Path) -> Iterator[Server]:
     """One worker, and packs of a few images: a long line is soon made, and soon over."""
     extra = {"TONGYING_WORKER_PROCESSES": "1", "TONGYING_SEGMENT_BYTES_MAX": "10000"}
     running = Server(workspace / "fairness", extra=extra).start()
+    for facility in ("CROWDED", "SMALL"):
+        running.run("facility", "add", facility)
     for title, options in {"BACKFILL": (), "OTHER": (), "STROKE": ("--emergency",)}.items():
         facility = "CROWDED" if title != "OTHER" else "SMALL"
-        running.run("facility", "add", facility)
         running.run("device", "add", title, "127.0.0.0/8", "--facility", facility, *options)
     knows_device(running, "STROKE")
     try:
