@@ -109,4 +109,9 @@ def test_by_wado_uri(server: Server, films: dict[str, Study]) -> None:
     stream = server.client.get("/wado", params=asked | {"contentType": "video/mp4"})
     assert (stream.headers["content-type"], stream.content[: len(FTYP)]) == ("video/mp4", FTYP)
     assert server.client.get("/wado", params=asked).headers["content-type"].startswith("application/dicom")
-    assert server.client.get("/wado", params=asked | {"contentType": "image/jpeg"}).status_code == 406
+    picture = asked | {"contentType": "image/jpeg"}
+    assert server.client.get("/wado", params=picture, headers={"Accept": "image/*"}).status_code == 406
+    other = server.client.get("/wado", params=picture, headers={"Accept": "*/*"})
+    assert other.headers["content-type"].startswith("application/dicom"), (
+        "what the header accepts (PS3.18 8.7.8.1)"
+    )
