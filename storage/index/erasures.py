@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from storage.index.exchange import sends
 from storage.index.tables import asides, incidents, packs, series, series_packs, superseded
-from storage.index.writes import PackRow
+from storage.index.writes import NEXT_EDITION, PackRow
 
 Moved = Callable[[int], int]
 """From where something lies in the old object to where it lies in the new one."""
@@ -21,15 +21,7 @@ Moved = Callable[[int], int]
 
 def find_pack(connection: Connection, pack_id: uuid.UUID, *, lock: bool = False) -> PackRow | None:
     """Each with its next edition; None if there is none any more."""
-    columns = (
-        packs.c.id,
-        packs.c.facility_id,
-        packs.c.key,
-        packs.c.tries,
-        packs.c.again,
-        packs.c.edition + 1,
-    )
-    query = select(*columns).where(packs.c.id == pack_id)
+    query = select(*NEXT_EDITION).where(packs.c.id == pack_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     return PackRow(*row) if row else None
 

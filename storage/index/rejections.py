@@ -44,7 +44,7 @@ from storage.index.tables import (
     studies,
 )
 from storage.index.visibility import facility_visible
-from storage.index.writes import VALUES_MAX, PackRow, Row, known_instances
+from storage.index.writes import NEXT_EDITION, VALUES_MAX, PackRow, Row, known_instances
 
 T = TypeVar("T")
 LOCK = (
@@ -141,15 +141,7 @@ def lock_holders(connection: Connection, facility_id: int, uids: Sequence[str]) 
     )
     holding = select(series_packs.c.pack_id).where(series_packs.c.series_pk.in_(series_pks))
     either = or_(packs.c.id.in_(holding), packs.c.id.in_(conflicts))
-    columns = (
-        packs.c.id,
-        packs.c.facility_id,
-        packs.c.key,
-        packs.c.tries,
-        packs.c.again,
-        packs.c.edition + 1,
-    )
-    query = select(*columns).where(either).order_by(packs.c.id).with_for_update()
+    query = select(*NEXT_EDITION).where(either).order_by(packs.c.id).with_for_update()
     return [PackRow(*row) for row in connection.execute(query)]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Integer,
     SmallInteger,
@@ -46,6 +47,11 @@ class PackRow:
     again: bool = False  # it is indexed anew
     edition: int = 0  # of what is written now
 
+
+# A `PackRow`, with the edition that comes next.
+NEXT_EDITION: tuple[ColumnElement[Any], ...] = (
+    packs.c.id, packs.c.facility_id, packs.c.key, packs.c.tries, packs.c.again, packs.c.edition + 1,
+)  # fmt: skip
 
 _DUE = or_(packs.c.state == "shipped", packs.c.again)
 _EDITION = packs.c.edition + case((packs.c.again, 1), else_=0)
