@@ -172,7 +172,7 @@ def in_and_out(server: Server, folder: Path, frames: int) -> None:
         post(server, again)
         settled(server, SECONDS_MAX)
         place = f"/dicom-web/studies/{again.study}"
-        assert by_wado(server, place, multipart(DICOM, AS_RECEIVED), sent.size) == sha256(again.pieces())
+        assert by_wado(server, place, multipart(DICOM, AS_RECEIVED), again.size) == sha256(again.pieces())
         print("by STOW-RS", rises())
         assert sha256_of_end(moved(server, sent, folder / "moved"), sent.size) == wanted
         anew = moved(server, sent, folder / "anew", "--implicit")
