@@ -7,10 +7,17 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Roles: users are administrators so far; a device is what calls the DICOM node."""
+    """Roles of users: an administrator is the region's, or of one facility. A device is what calls the DICOM node, a
+    system an API client. Who has no role that another list names may do nothing."""
 
     ADMINISTRATOR = "administrator"
+    CLINICIAN = "clinician"
+    RADIOLOGIST = "radiologist"
+    TECHNOLOGIST = "technologist"
+    AUDITOR = "auditor"
     DEVICE = "device"
+    SYSTEM = "system"
+    LINK = "link"  # who holds a share link
 
 
 class Purpose(StrEnum):

@@ -68,6 +68,13 @@ devices = Table(
     UniqueConstraint("ae_title", "address"),
 )  # fmt: skip
 
+# Whom patients of several facilities were found to be. A patient is what one facility knows: issuer and ID.
+persons = Table(
+    "persons", metadata,
+    identity(),
+    moment("created_at"),
+)  # fmt: skip
+
 patients = Table(
     "patients", metadata,
     identity(),
@@ -80,7 +87,9 @@ patients = Table(
     moment("updated_at"),
     # Without a PatientID two people must not become one: the name then tells them apart.
     Column("anonymous_name", Text, nullable=False, server_default=""),
+    Column("person_pk", BigInteger, ForeignKey("persons.id")),  # NULL: linked with nobody
     UniqueConstraint("facility_id", "issuer", "patient_id", "anonymous_name"),
+    Index("ix_patients_person", "person_pk", postgresql_where=text("person_pk IS NOT NULL")),
 )  # fmt: skip
 
 studies = Table(
