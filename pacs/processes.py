@@ -45,6 +45,13 @@ def give_way(nice: int) -> None:
         Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
 
 
+def only_when_idle() -> None:
+    """Let this thread run when nobody else wants the processor (sched(7), SCHED_IDLE), as long as it lives: who has no
+    privileges cannot take it back. Linux only; elsewhere nothing happens."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 @dataclass(slots=True)
 class Restarts:
     """How long to wait before a process that ended is started again: after its first end in a row, its second, …"""

@@ -1,8 +1,9 @@
 """Make HTJ2K renditions (`storage.progressive`) of large series in the background.
 
 Of all work it is the last: it stops as soon as a pack waits to be indexed or a series for its thumbnail, after some
-seconds in any case, and goes on later where it stopped. One frame at a time is in memory; those that are done lie in a
-file of this machine until their object is whole.
+seconds in any case, and goes on later where it stopped; and frames are encoded only when nobody else wants the
+processor. One frame at a time is in memory; those that are done lie in a file of this machine until their object is
+whole.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +23,7 @@ from pacs.errors import ObjectMissing
 from pacs.logs import get
 from pacs.pixels.description import PixelDescription, PixelError, describe
 from pacs.pixels.progression import resolution_ends
+from pacs.processes import only_when_idle
 from pacs.settings import Settings
 from pacs.transcode import LOSSLESS_SOURCES, RPCL, frame_in
 from pacs.values import Json
@@ -240,16 +243,18 @@ def _row(part: Part) -> tuple[Any, ...]:
 
 
 def _encode(archive: Archive, part: Part, stop: Stop) -> bool | None:
+    """A thread of its own encodes frames, and does nothing else: who waits behind everybody must hold no row's lock."""
     key = progressive_key(part.series_pk, part.pack_id, part.edition)
-    with WorkFile(archive.settings, key) as work:
+    idle = ThreadPoolExecutor(1, "encoder", only_when_idle)
+    with WorkFile(archive.settings, key) as work, idle as encoder:
         for entry, attributes, description in _sources(archive, part):
             count = min(len(entry.frames.ranges) if entry.frames else 0, description.frames)
             for index in range(work.frames_of(entry.sop_instance), count):
                 if stop():
                     return None
-                work.add(
-                    entry.sop_instance, _frame(archive, Located(entry, part.key, "", ""), attributes, index)
-                )
+                located = Located(entry, part.key, "", "")
+                frame = encoder.submit(_frame, archive, located, attributes, index)
+                work.add(entry.sop_instance, frame.result())
         made = work.count > 0
         if made:
             _store(archive, part, key, work)

@@ -108,6 +108,15 @@ def test_a_large_series_gets_one_without_loss(eager: Archive) -> None:
     assert list((eager.settings.data / "renditions").iterdir()) == []
 
 
+def test_others_go_first_in_the_processor_too(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    indexed(eager, 1, 2)
+    monkeypatch.setattr(progression, "_frame", lambda *_: seen.append(os.sched_getscheduler(0)))
+    make_progressive(eager, SECONDS)
+    assert seen == [os.SCHED_IDLE] * len(shown(eager))
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 def test_what_gets_none(eager: Archive) -> None:
     """A small series until it grows; lossy frames; where none are wanted; a series that still grows."""
     indexed(eager, 1)
