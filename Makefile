@@ -23,6 +23,7 @@ check: .venv/.ready-dev            ## lint, types, layers, migrations, licences
 	@$(PY) -m deploy.checks
 
 bench: .venv/.ready-dev web tools  ## the benchmarks, with the peers side by side
+	@deploy/test-tools.sh bench
 	@$(PY) -m bench
 
 faults: .venv/.ready-dev tools     ## long fault runs

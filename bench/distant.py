@@ -10,8 +10,8 @@ from bench.run import Run
 from tests.support.services import ACCESS_KEY, SECRET_KEY, s3_server
 
 REMARK = (
-    "From S3: a second Tongying whose objects are in an S3 server on the same two cores (SeaweedFS, else rclone serve "
-    "s3), whose CPU is not counted; in turns with the local one. Of the local rate: of the same rounds."
+    "From S3: a second Tongying whose objects are in an S3 server on the same two cores (SeaweedFS, else versitygw, or "
+    "rclone serve s3), whose CPU is not counted; in turns with the local one. Of the local rate: of the same rounds."
 )
 Samples = list[tuple[str, str, list[float]]]  # what, unit, values
 

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Installs what the tests talk to and this machine lacks: DCMTK, Chromium and a Chinese font, a Valkey or Redis server,
 # Caddy, Orthanc.
-# The S3 server is SeaweedFS, built by Go where Go can get it; else the tests use `rclone serve s3` and say so.
+# The S3 server is SeaweedFS, built by Go where Go can get it; else the tests use `rclone serve s3` and say so. With the
+# argument `bench` the Versity gateway is built instead, in some minutes: rclone streams slower than what it serves.
 set -eu
 SEAWEEDFS=v0.0.0-20260402004241-6213daf11812
+VERSITY=v1.8.0
 missing=""
 command -v storescu >/dev/null || missing="$missing dcmtk"
 command -v chromium >/dev/null || missing="$missing chromium"
@@ -22,4 +24,10 @@ fi
 if command -v go >/dev/null && ! command -v weed >/dev/null && [ ! -x "$(go env GOPATH)/bin/weed" ]; then
     GOFLAGS=-buildvcs=false go install "github.com/seaweedfs/seaweedfs/weed@$SEAWEEDFS" >/dev/null 2>&1 || \
         echo "SeaweedFS cannot be built here; the S3 tests use rclone serve s3." >&2
+fi
+if [ "${1:-}" = bench ] && command -v go >/dev/null && ! command -v weed >/dev/null && ! command -v versitygw >/dev/null &&
+    [ ! -x "$(go env GOPATH)/bin/weed" ] && [ ! -x "$(go env GOPATH)/bin/versitygw" ]; then
+    echo "Building versitygw for the benchmarks"
+    GOFLAGS=-buildvcs=false go install "github.com/versity/versitygw/cmd/versitygw@$VERSITY" >/dev/null 2>&1 || \
+        echo "versitygw cannot be built here; the benchmarks use rclone serve s3." >&2
 fi

@@ -20,7 +20,7 @@ from pacs.errors import NotFound, ObjectMissing
 from pacs.query import Equal, Fuzzy, Match, Query, attribute
 from pacs.values import Json
 from storage.archive import Archive
-from storage.blobs.ahead import Span, read_spans
+from storage.blobs.rows import Span
 from storage.contents import Entry, Ranges, decode_metadata, in_display_order
 from storage.index.locator import Fragment, find_fragments, find_fragments_of
 from storage.index.tables import packs, series_packs
@@ -224,9 +224,8 @@ def stream(archive: Archive, located: list[Located]) -> Iterator[tuple[Located, 
     """
     ordered = sorted(located, key=lambda one: (one.key, one.entry.offset))
     reads = [read for run in _runs(ordered) for read in _reads(run)]
-    for (run, span), data in zip(
-        reads, read_spans(archive.objects, (span for _, span in reads)), strict=True
-    ):
+    pieces = archive.objects.read_spans(span for _, span in reads)
+    for (run, span), data in zip(reads, pieces, strict=True):
         if _length(run) <= READ_BYTES:
             yield from _apart(run, memoryview(data))
         else:
@@ -318,7 +317,7 @@ def _pieces(archive: Archive, located: Located, offset: int, length: int) -> Ite
 
 def _pieces_of(archive: Archive, key: str, start: int, length: int) -> Iterator[bytes]:
     spans = list(_spans(key, start, length))
-    for span, piece in zip(spans, read_spans(archive.objects, spans), strict=True):
+    for span, piece in zip(spans, archive.objects.read_spans(spans), strict=True):
         _assert_whole(span, piece)
         yield piece
 

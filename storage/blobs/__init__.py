@@ -6,18 +6,18 @@ twice under one key is the same, or a rendition made anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from pacs.settings import Settings
+from storage.blobs.rows import Span
 
 
 class ObjectStore(Protocol):
     """The interface. Methods raise ObjectMissing for an unknown or unusable key, OSError where the store is away."""
 
     window_bytes: int  # a read of so many takes hardly longer than one of a few
-    waits: bool  # whether a read waits on another machine, so that it pays to begin it early
 
     def put(self, key: str, data: bytes) -> None:
         """Store a small object; durable, and whole or not at all."""
@@ -30,6 +30,10 @@ class ObjectStore(Protocol):
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`; fewer only at the object's end."""
+
+    def read_spans(self, spans: Iterable[Span]) -> Iterator[bytes]:
+        """The bytes of each in turn, as `read_range` gives them and with its errors. Those that lie in a row are asked
+        for together; no more than one is held here."""
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         """The same for a range that is too large for memory: read when it is looked at (`storage.blobs.mapping`).

@@ -6,13 +6,14 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pacs.errors import ObjectMissing
 from storage.blobs.digest import file_md5
 from storage.blobs.keys import checked
 from storage.blobs.mapping import map_file
+from storage.blobs.rows import Span
 from storage.packnames import new_pack_id
 from storage.segments import sync_directory
 
@@ -21,7 +22,6 @@ class LocalStore:
     """Files; a put is written beside, synced and renamed, so that a key is whole or absent."""
 
     window_bytes = 4 * 1024
-    waits = False
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -53,6 +53,9 @@ class LocalStore:
                 return os.pread(file, length, offset)
             finally:
                 os.close(file)
+
+    def read_spans(self, spans: Iterable[Span]) -> Iterator[bytes]:
+        return (self.read_range(*span) for span in spans)
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         with _missing(key), self._path(key).open("rb") as file:

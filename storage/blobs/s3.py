@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -16,12 +16,14 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error
 from minio.helpers import ObjectWriteResult
+from urllib3 import BaseHTTPResponse
 
 from pacs.errors import ObjectMissing, SettingError
 from pacs.settings import MIB, Settings
 from storage.blobs.digest import bytes_md5, file_md5
 from storage.blobs.keys import checked
 from storage.blobs.mapping import STEP_BYTES, map_file
+from storage.blobs.rows import Span, rows
 
 PART_BYTES = 64 * MIB  # minio-py holds one part in memory
 OTHER_BYTES = "the object store holds other bytes than it was given"
@@ -34,7 +36,6 @@ class S3Store:
     """A bucket, and a prefix in it. Opening it asks nothing of the server: a node must start while it is away."""
 
     window_bytes = 8 * MIB
-    waits = True
 
     def __init__(self, client: Minio, bucket: str, prefix: str, region: str) -> None:
         self._client, self._bucket, self._region = client, bucket, region
@@ -82,6 +83,19 @@ class S3Store:
             return self._read(key, offset, length)
         except _BeyondEnd:
             return b""
+
+    def read_spans(self, spans: Iterable[Span]) -> Iterator[bytes]:
+        for row in rows(spans):
+            if len(row) == 1:
+                yield self.read_range(*row[0])
+            else:
+                yield from self._read_row(row)
+
+    def _read_row(self, row: list[Span]) -> Iterator[bytes]:
+        key, end = row[0][0], row[-1][1] + row[-1][2]
+        with contextlib.closing(_Row(lambda offset: self._asked(key, offset, end - offset), key)) as answer:
+            for _, offset, length in row:
+                yield answer.read_at(offset, length)
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         """By way of a nameless file in the folder for temporary files."""
@@ -136,27 +150,68 @@ class S3Store:
         with contextlib.suppress(S3Error, InvalidResponseError):  # another process was faster
             self._client.make_bucket(self._bucket, location=self._region)
 
+    def _asked(self, key: str, offset: int = 0, length: int = 0) -> BaseHTTPResponse:
+        return self._client.get_object(self._bucket, self._name(key), offset, length)
+
     def _read(self, key: str, offset: int = 0, length: int = 0) -> bytes:
         with _errors(key):
-            response = self._client.get_object(self._bucket, self._name(key), offset, length)
+            response = self._asked(key, offset, length)
             try:
                 return bytes(response.read())
             finally:
-                response.close()
-                response.release_conn()
+                _end(response)
 
     def _stored_md5(self, key: str) -> str:
         """Read back what is stored: for servers whose ETag is not an MD5."""
         digest = hashlib.md5(usedforsecurity=False)
         with _errors(key):
-            response = self._client.get_object(self._bucket, self._name(key))
+            response = self._asked(key)
             try:
                 for chunk in response.stream(MIB):
                     digest.update(chunk)
             finally:
-                response.close()
-                response.release_conn()
+                _end(response)
         return digest.hexdigest()
+
+
+class _Row:
+    """The answer to one request for all of a row, read as far as it is wanted. Where it breaks off, as it may while our
+    reader is slow, the rest is asked for once more."""
+
+    def __init__(self, ask: Callable[[int], BaseHTTPResponse], key: str) -> None:
+        self._ask, self._key = ask, key  # `ask` from this byte on
+        self._response: BaseHTTPResponse | None = None
+        self._at = 0
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Where the last one ended, or behind that; fewer bytes only at the object's end. Raises OSError."""
+        try:
+            return self._read(offset, length)
+        except _BeyondEnd:
+            return b""
+        except OSError:
+            self.close()
+            return self._read(offset, length)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with _errors(self._key):
+            if self._response is None:
+                self._response, self._at = self._ask(offset), offset
+            self._at += len(self._response.read(offset - self._at))
+            data = bytes(self._response.read(length))
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        """Ask no further."""
+        if self._response is not None:
+            _end(self._response)
+            self._response = None
+
+
+def _end(response: BaseHTTPResponse) -> None:
+    response.close()
+    response.release_conn()
 
 
 def _same(etag: str | None, md5: str) -> bool:

@@ -128,26 +128,42 @@ class S3Server:
 
 
 def s3_server(folder: Path) -> S3Server:
-    """SeaweedFS where it is installed, else rclone's `serve s3`; not started yet."""
+    """SeaweedFS where it is installed, else the Versity gateway (`make bench` builds it), else rclone's `serve s3`; not
+    started yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    weed = seaweedfs()
-    return _seaweedfs(weed, folder) if weed else _rclone(folder)
+    if weed := seaweedfs():
+        return _seaweedfs(weed, folder)
+    gateway = versity()
+    return _versity(gateway, folder) if gateway else _rclone(folder)
 
 
 def s3_kind() -> str:
     """The S3 server that the tests talk to, in words."""
-    return "SeaweedFS (weed server -s3)" if seaweedfs() else "rclone serve s3; SeaweedFS is not installed"
+    if seaweedfs():
+        return "SeaweedFS (weed server -s3)"
+    return f"{'versitygw' if versity() else 'rclone serve s3'}; SeaweedFS is not installed"
 
 
 @cache
 def seaweedfs() -> Path | None:
-    """The `weed` command: on the PATH, or where Go puts what it builds."""
-    found = shutil.which("weed")
+    """The `weed` command."""
+    return _built_by_go("weed")
+
+
+@cache
+def versity() -> Path | None:
+    """The `versitygw` command."""
+    return _built_by_go("versitygw")
+
+
+def _built_by_go(command: str) -> Path | None:
+    """On the PATH, or where Go puts what it builds."""
+    found = shutil.which(command)
     if found is None and shutil.which("go"):
         asked = subprocess.run(
             ["go", "env", "GOPATH"], capture_output=True, text=True, check=False, timeout=30
         )
-        found = shutil.which("weed", path=str(Path(asked.stdout.strip()) / "bin"))
+        found = shutil.which(command, path=str(Path(asked.stdout.strip()) / "bin"))
     return Path(found) if found else None
 
 
@@ -178,6 +194,19 @@ def _without_iceberg(weed: Path) -> list[str]:
     flag = "-s3.port.iceberg"
     said = subprocess.run([weed, "help", "server"], capture_output=True, text=True, check=False, timeout=30)
     return [f"{flag}=0"] if flag in said.stdout + said.stderr else []
+
+
+def _versity(gateway: Path, folder: Path) -> S3Server:
+    """Objects as files; what else is known of them lies beside, since not every file system has attributes."""
+    data, beside = folder / "data", folder / "metadata"
+    for one in (data, beside):
+        one.mkdir(exist_ok=True)
+    port = free_port()
+    command: list[str | Path] = [
+        gateway, "--quiet", "--port", f"127.0.0.1:{port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "posix",
+        "--sidecar", beside, data,
+    ]  # fmt: skip
+    return _s3(command, folder, port, "versitygw")
 
 
 def _rclone(folder: Path) -> S3Server:

@@ -53,9 +53,13 @@ class Proxy:
 
 
 def _pump(source: socket.socket, target: socket.socket, alter: Alter) -> None:
-    with contextlib.suppress(OSError):
+    """Where `alter` raises OSError, the way ends there."""
+    try:
         while data := source.recv(CHUNK_BYTES):
             target.sendall(alter(data))
+    except OSError:
+        pass
+    with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
 
 

@@ -1,38 +1,44 @@
-"""What a series costs at S3: neighbours are read together, and the next read runs while these bytes are sent."""
+"""What a series costs at S3: what lies in a row in one object is one request, and each byte of it comes once."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from urllib3 import BaseHTTPResponse
 
+from pacs.errors import ObjectMissing
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.blobs import open_store
+from storage.blobs.s3 import S3Store
 from storage.contents import Entry
 from storage.database import Database
 from storage.retrieve import READ_BYTES, Located, part10_pieces, stream
 from storage.shelf import Shelf
+from tests.integration.storage.proxy import proxy
 from tests.support.services import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 
-IMAGES, GAP_BYTES = 500, 180  # and what lies between two: a record's header
+GAP_BYTES = 180  # what lies between two images: a record's header
 
 
 class Counted:
-    """A store that remembers its reads."""
+    """A store that remembers what it asked for: requests, in bytes."""
 
     def __init__(self, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
-        inner = archive.objects.read_range
+        inner = S3Store._asked
 
-        def counted(key: str, offset: int, length: int) -> bytes:
+        def counted(store: S3Store, key: str, offset: int = 0, length: int = 0) -> BaseHTTPResponse:
             self.sizes.append(length)
-            return inner(key, offset, length)
+            return inner(store, key, offset, length)
 
-        monkeypatch.setattr(archive.objects, "read_range", counted)
+        monkeypatch.setattr(S3Store, "_asked", counted)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +52,14 @@ def server(workspace: Path) -> Iterator[S3Server]:
 @pytest.fixture
 def archive(server: S3Server, tmp_path: Path) -> Iterator[Archive]:
     """An object store alone: nothing else is read once it is known where instances are."""
+    with opened(server.endpoint, tmp_path) as archive:
+        yield archive
+
+
+@contextmanager
+def opened(endpoint: str, folder: Path) -> Iterator[Archive]:
     settings = Settings(
-        data=tmp_path, object_store="s3://series/x", s3_endpoint=server.endpoint, s3_access_key=ACCESS_KEY,
+        data=folder, object_store="s3://series/x", s3_endpoint=endpoint, s3_access_key=ACCESS_KEY,
         s3_secret_key=SECRET_KEY,
     )  # fmt: skip
     unused = Database("postgresql+psycopg://nobody@127.0.0.1:1/none")  # a pool that connects only when asked
@@ -68,14 +80,17 @@ def packed(archive: Archive, sizes: list[int]) -> tuple[list[Located], list[byte
     return located, contents
 
 
-def test_500_images_are_a_handful_of_reads(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 33 kB each, as MR has them: 16 MB."""
-    located, contents = packed(archive, [33_000] * IMAGES)
+@pytest.mark.parametrize(("images", "size"), [(500, 33_000), (120, 525_000)])
+def test_what_a_pack_holds_of_a_series_is_one_request(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, images: int, size: int
+) -> None:
+    """500 of an MR, 17 MB; as many of a CT as go into one pack, 63 MB. So 500 of a CT are five requests."""
+    located, contents = packed(archive, [size] * images)
     counted = Counted(archive, monkeypatch)
-    found = [bytes(piece) for _, piece, begins in stream(archive, located) if begins]
-    assert found == contents
-    assert len(counted.sizes) == 4
-    assert max(counted.sizes) <= READ_BYTES
+    pieces = [(bytes(piece), begins) for _, piece, begins in stream(archive, located)]
+    assert [piece for piece, begins in pieces if begins] == contents
+    assert max(len(piece) for piece, _ in pieces) <= READ_BYTES
+    assert counted.sizes == [images * (size + GAP_BYTES) - GAP_BYTES]
 
 
 def test_images_of_every_size_come_whole_and_in_order(
@@ -84,13 +99,83 @@ def test_images_of_every_size_come_whole_and_in_order(
     sizes = [1000, READ_BYTES, 10, READ_BYTES + 1, 5000, 3 * READ_BYTES - 7, 20, 30]
     located, contents = packed(archive, sizes)
     counted = Counted(archive, monkeypatch)
-    joined = {one.entry.sop_instance: b"" for one in located}
-    for one, piece, begins in stream(archive, located):
-        assert begins == (joined[one.entry.sop_instance] == b"")
-        joined[one.entry.sop_instance] += piece
-    assert list(joined.values()) == contents
-    assert len(counted.sizes) == 10
+    assert streamed(archive, located) == contents
+    assert len(counted.sizes) == 1
     assert b"".join(part10_pieces(archive, located[5])) == contents[5]
     assert (
         b"".join(part10_pieces(archive, located[5], 100, READ_BYTES)) == contents[5][100 : 100 + READ_BYTES]
     )
+
+
+def streamed(archive: Archive, located: list[Located]) -> list[bytes]:
+    joined = {one.entry.sop_instance: b"" for one in located}
+    for one, piece, begins in stream(archive, located):
+        assert begins == (joined[one.entry.sop_instance] == b"")
+        joined[one.entry.sop_instance] += piece
+    return list(joined.values())
+
+
+def test_what_is_not_asked_for_is_read_over_or_left(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every second image is read over; a large part of a pack that nobody wants is not read."""
+    located, contents = packed(archive, [100_000] * 30)
+    wanted = [*range(0, 10, 2), *range(24, 30)]
+    counted = Counted(archive, monkeypatch)
+    found = streamed(archive, [located[n] for n in wanted])
+    assert found == [contents[n] for n in wanted]
+    assert len(counted.sizes) == 2
+
+
+def test_who_leaves_leaves_the_answer(archive: Archive) -> None:
+    located, contents = packed(archive, [3_000_000] * 8)
+    for _ in range(40):  # more than a pool holds connections
+        pieces = stream(archive, located)
+        assert bytes(next(pieces)[1]) == contents[0]
+        pieces.close()  # type: ignore[attr-defined]
+    assert streamed(archive, located) == contents
+
+
+class Cut:
+    """An answer's way that ends after so many bytes, as often as told; then all passes."""
+
+    def __init__(self, after_bytes: int, times: int) -> None:
+        self._after, self.times, self._passed = after_bytes, times, 0
+
+    def __call__(self, answer: bytes) -> bytes:
+        self._passed += len(answer)
+        if self.times and self._passed > self._after:
+            self.times, self._passed = self.times - 1, 0
+            raise OSError("cut")
+        return answer
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(
+    server: S3Server, archive: Archive, tmp_path: Path
+) -> None:
+    located, contents = packed(archive, [1_000_000] * 20)
+    once = Cut(9_000_000, 1)
+    with proxy(server.port, answer=once) as cutting, opened(cutting.endpoint, tmp_path) as cut:
+        assert streamed(cut, located) == contents
+    assert once.times == 0
+
+
+def test_one_that_breaks_off_again_and_again_is_an_error(
+    server: S3Server, archive: Archive, tmp_path: Path
+) -> None:
+    located, _ = packed(archive, [1_000_000] * 20)
+    with (
+        proxy(server.port, answer=Cut(1_000_000, 1_000)) as cutting,
+        opened(cutting.endpoint, tmp_path) as cut,
+        pytest.raises(OSError, match="object store"),
+    ):
+        streamed(cut, located)
+    with pytest.raises(ObjectMissing):
+        streamed(archive, [replace(one, key="packs/T/none.pack") for one in located])
+
+
+def test_a_pack_that_ends_too_early_is_told(archive: Archive) -> None:
+    located, _ = packed(archive, [READ_BYTES + 1] * 2)
+    entry = replace(located[1].entry, length=3 * READ_BYTES)
+    with pytest.raises(OSError, match="are missing in"):
+        streamed(archive, [located[0], replace(located[1], entry=entry)])
