@@ -19,10 +19,12 @@ from typing import Any
 from unittest import mock
 
 import httpx
+import psutil
 import pytest
 
 from deploy import cli
 from storage.embedded import DATABASE
+from tests.support.empty import place_empty_database
 
 ROOT = Path(__file__).resolve().parents[2]
 TONGYING = ROOT / ".venv" / "bin" / "tongying"
@@ -87,6 +89,8 @@ class Server:
 
     def start(self) -> Server:
         self.data.mkdir(parents=True, exist_ok=True)
+        if "TONGYING_DATABASE_URL" not in self.extra:
+            place_empty_database(self.data)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(TONGYING), "up"], env=self.environment(), stdout=log, stderr=log, cwd=self.data.parent
@@ -111,16 +115,38 @@ class Server:
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
     def stop(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._disconnect()
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(STOP_SECONDS)
 
     def remove(self) -> None:
-        self.stop()
+        """End it whatever it is doing, and its data with it: an orderly stop takes seconds."""
+        self._disconnect()
+        if self.process is not None and self.process.poll() is None:
+            parts = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.kill()
+            for part in parts:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    part.kill()
+            self.process.wait(STOP_SECONDS)
+            psutil.wait_procs([*parts, *self._quit_database()], STOP_SECONDS)
         shutil.rmtree(self.data, ignore_errors=True)
+
+    def _quit_database(self) -> list[psutil.Process]:
+        """It has left its starter; killed, it would leave shared memory."""
+        file = self.data / "postgres" / "postmaster.pid"
+        with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            postmaster = psutil.Process(int(file.read_text().splitlines()[0]))
+            if postmaster.name() == "postgres":
+                postmaster.send_signal(signal.SIGQUIT)
+                return [postmaster]
+        return []
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     @property
     def client(self) -> httpx.Client:
