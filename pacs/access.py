@@ -67,7 +67,9 @@ PROFESSIONALS = frozenset({Role.CLINICIAN, Role.RADIOLOGIST})  # who see what ot
 WORKING = frozenset({Role.ADMINISTRATOR, Role.RADIOLOGIST, Role.TECHNOLOGIST, Role.DEVICE, Role.SYSTEM})
 REVIEWING = frozenset({Role.ADMINISTRATOR, Role.RADIOLOGIST})  # for the purpose of quality
 USERS = frozenset({Role.ADMINISTRATOR, Role.CLINICIAN, Role.RADIOLOGIST, Role.TECHNOLOGIST, Role.AUDITOR})
-OPERATING = frozenset({Role.ADMINISTRATOR, Role.DEVICE})  # see what a facility owns besides studies: queues, incidents
+OPERATING = frozenset(
+    {Role.ADMINISTRATOR, Role.DEVICE}
+)  # see what a facility owns besides studies: queues, incidents
 ADMINISTERING = frozenset({Role.ADMINISTRATOR})  # they store by HTTP, reject, and look after a facility
 
 

@@ -61,8 +61,9 @@ def find_series(archive: Archive, principal: Principal, study_uid: str, series_u
 
 def fragments(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "") -> list[Fragment]:
     """The packs in which a study's or a series' instances lie; raises NotFound if none may be seen."""
+    standing = archive.standings.of(principal)
     with archive.database.read() as connection:
-        found = find_fragments(connection, principal, study_uid, series_uid)
+        found = find_fragments(connection, principal, study_uid, series_uid, standing)
     if not found:
         raise NotFound("there is no such study" if not series_uid else "there is no such series")
     return found

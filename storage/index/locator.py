@@ -14,7 +14,7 @@ from pacs.access import Principal
 from pacs.attributes import Level
 from storage.index.compiler import NEWEST_FIRST
 from storage.index.tables import packs, series, series_packs, studies
-from storage.index.visibility import visible
+from storage.index.visibility import Standing, visible
 
 DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 # study_uid, series_uid, series_pk, pack_id, edition, instance_count, key, rendition_bytes, resolutions
@@ -22,10 +22,11 @@ Fragment = Row[Any]
 
 
 def find_fragments(
-    connection: Connection, principal: Principal, study_uid: str, series_uid: str = ""
-) -> list[Fragment]:
+    connection: Connection, principal: Principal, study_uid: str, series_uid: str = "",
+    standing: Standing | None = None,
+) -> list[Fragment]:  # fmt: skip
     """A row for each pack of each series, in the order in which `compile_query` lists the series."""
-    said, fixed = _said(principal, one_series=bool(series_uid))
+    said, fixed = _said(principal, standing, one_series=bool(series_uid))
     uids = {"study": study_uid, "series": series_uid} if series_uid else {"study": study_uid}
     return list(connection.exec_driver_sql(said, fixed | uids))
 
@@ -41,17 +42,18 @@ def find_fragments_of(
 
 
 @lru_cache(maxsize=256)
-def _said(principal: Principal, *, one_series: bool) -> tuple[str, dict[str, Any]]:
+def _said(principal: Principal, standing: Standing | None, *, one_series: bool) -> tuple[str, dict[str, Any]]:
     """The text of the statement and its values but for the UIDs: to build it takes longer than to run it. What may be
-    seen is decided by the database, anew in each request, so `visible` must put all that changes with time into SQL."""
-    statement = _fragments(principal).where(studies.c.study_uid == bindparam("study", ""))
+    seen is decided by the database, anew in each request, so `visible` must put all that changes with time into SQL,
+    but for what a standing says."""
+    statement = _fragments(principal, standing).where(studies.c.study_uid == bindparam("study", ""))
     if one_series:
         statement = statement.where(series.c.series_uid == bindparam("series", ""))
     compiled = statement.compile(dialect=DIALECT)
     return str(compiled), dict(compiled.params)
 
 
-def _fragments(principal: Principal) -> Select[Any]:
+def _fragments(principal: Principal, standing: Standing | None = None) -> Select[Any]:
     return (
         select(
             studies.c.study_uid, series.c.series_uid, series.c.id.label("series_pk"),
@@ -63,7 +65,7 @@ def _fragments(principal: Principal) -> Select[Any]:
             .join(series_packs, series_packs.c.series_pk == series.c.id)
             .join(packs, packs.c.id == series_packs.c.pack_id)
         )
-        .where(visible(principal), series.c.instance_count > 0)
+        .where(visible(principal, standing), series.c.instance_count > 0)
         .order_by(*NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id)
     )  # fmt: skip
 

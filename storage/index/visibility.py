@@ -8,6 +8,8 @@ sub-selects of its own, which PostgreSQL runs once; what remains for each row lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -18,13 +20,15 @@ from sqlalchemy import (
     Text,
     and_,
     any_,
-    cast,
     exists,
     false,
     func,
+    literal,
+    literal_column,
     or_,
     select,
     true,
+    union_all,
 )
 
 from pacs.access import CARE, OPERATING, PROFESSIONALS, WORKING, Principal, Purpose, Role, reads_own
@@ -32,11 +36,11 @@ from pacs.sharing import Kind, Scope
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
 from storage.index.tables import departments, facilities, patients, series, studies, users
 
-OBJECTION, ABSOLUTE, SENSITIVE, EMBARGO = "objection", "absolute", "sensitive", "embargo"
-RESTRICTIONS = (OBJECTION, ABSOLUTE, SENSITIVE, EMBARGO)
 IN_CARE = (Kind.REFERRAL, Kind.CONSULTATION, Kind.GRANT)
-NOTHING: ColumnElement[Any] = cast([], ARRAY(Text))
+EMERGENCY = literal_column("'emergency'", Text)
+NOTHING: ColumnElement[Any] = literal_column("'{}'::text[]", ARRAY(Text))
 Condition = ColumnElement[bool]
+NAMED_MAX = 2000  # studies, and patients, that a standing names
 
 
 def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> Condition:
@@ -46,31 +50,65 @@ def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> C
     return true() if principal.facility is None else facility_id == _own(principal)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is the same for all studies that somebody asks for (`storage.index.standing`): keys of facilities that share
+    with them, `narrowed` those that share a part; and of studies that were opened to them, None where they are many."""
+
+    own: int | None
+    region: tuple[int, ...]
+    registered: tuple[int, ...]
+    narrowed: tuple[int, ...]
+    patients: (
+        tuple[int, ...] | None
+    )  # elsewhere, of persons who are registered here; None where they are many
+    everywhere: bool  # whether any restriction concerns other facilities' studies of a person
+    opened: tuple[int, ...] | None
+
+
 @lru_cache(maxsize=1024)
-def visible(principal: Principal) -> Condition:
-    """The condition under which a row of `studies` may be seen."""
+def visible(principal: Principal, standing: Standing | None = None) -> Condition:
+    """The condition under which a row of `studies` may be seen. With the principal's standing it is a smaller one, and
+    PostgreSQL knows what it can expect; what keeps a study closed is looked at in both, but for studies that were
+    opened by name, of which the standing says it."""
     if principal.is_operator:
         return true()
     if principal.role is Role.LINK:
-        return and_(_linked(principal), ~_restricted(EMBARGO))
-    arms = []
+        return and_(_linked(principal), ~_closed(lambda r: _is(r, "embargo")))
+    everywhere = standing is None or standing.everywhere
+    mine: Condition = false()
+    shared: Condition = false()
     if principal.facility is not None and reads_own(principal.role, principal.purpose):
-        mine: Condition = studies.c.facility_id == _own(principal)
-        arms.append(mine if principal.role in WORKING else and_(mine, ~_restricted(SENSITIVE, EMBARGO)))
-    if principal.role in PROFESSIONALS:
-        if principal.purpose in CARE:
-            arms.append(and_(_elsewhere(principal), _shared(principal), ~_restricted(*RESTRICTIONS)))
-        if principal.purpose in (*CARE, Purpose.QUALITY):
-            arms.append(_granted(principal))
-    return or_(*arms) if arms else false()
+        mine = studies.c.facility_id == (_own(principal) if standing is None else standing.own)
+    if principal.role in PROFESSIONALS and principal.purpose in CARE:
+        shared = _shared_with(principal, standing)
+    if principal.role in WORKING:
+        arms = [mine, and_(shared, ~_closed(lambda _: true(), everywhere=everywhere))]
+    else:
+        elsewhere = _elsewhere(principal, standing)
+        closed = _closed(lambda r: or_(_is(r, "embargo", "sensitive"), elsewhere), everywhere=everywhere)
+        arms = [and_(or_(mine, shared), ~closed)]
+    if principal.role in PROFESSIONALS and principal.purpose in (*CARE, Purpose.QUALITY):
+        if standing is None or standing.opened is None:
+            arms.append(granted(principal))
+        elif standing.opened:
+            arms.append(_among(studies.c.id, standing.opened))
+    return or_(*arms)
+
+
+def _among(column: ColumnElement[int], keys: tuple[int, ...]) -> Condition:
+    """As one array, so that the statement is the same however many they are."""
+    return column == any_(literal(list(keys), ARRAY(column.type))) if keys else false()
 
 
 def _own(principal: Principal) -> ColumnElement[int]:
     return select(facilities.c.id).where(facilities.c.code == principal.facility).scalar_subquery()
 
 
-def _elsewhere(principal: Principal) -> Condition:
-    return true() if principal.facility is None else studies.c.facility_id != _own(principal)
+def _elsewhere(principal: Principal, standing: Standing | None = None) -> Condition:
+    if principal.facility is None:
+        return true()
+    return studies.c.facility_id != (_own(principal) if standing is None else standing.own)
 
 
 def _in_force(table: FromClause) -> Condition:
@@ -78,34 +116,59 @@ def _in_force(table: FromClause) -> Condition:
     return and_(of.since <= func.now(), or_(of.until.is_(None), of.until > func.now()))
 
 
-def _restricted(*kinds: str) -> Condition:
-    """Whether one of these keeps a study closed: said of it, of its patient, or everywhere of the same person."""
-    r, here, there = restrictions.alias(), patients.alias(), patients.alias()
-    said = and_(_in_force(r), r.c.kind.in_(kinds))
-    of_study = exists().where(
-        said, r.c.study_uid == studies.c.study_uid, r.c.study_uid != "", r.c.facility_id == studies.c.facility_id
+def _is(table: FromClause, *kinds: str) -> Condition:
+    """Written out, so that a statement is one text whatever it asks for (`storage.index.locator`)."""
+    return or_(*(table.c.kind == literal_column(f"'{kind}'", Text) for kind in kinds))
+
+
+def _about(table: FromClause) -> Condition:
+    """Whether it was said of this study, or of its patient."""
+    of_study = and_(table.c.study_uid == studies.c.study_uid, table.c.study_uid != "")
+    return and_(
+        table.c.facility_id == studies.c.facility_id, or_(of_study, table.c.patient_pk == studies.c.patient_pk)
     )  # fmt: skip
-    of_patient = exists().where(said, r.c.patient_pk == studies.c.patient_pk)
+
+
+def _closed(by: Callable[[FromClause], Condition], *within: FromClause, everywhere: bool = True) -> Condition:
+    """Whether a restriction keeps a study closed: said of it, of its patient, or everywhere of the same person."""
+    r, here, there = restrictions.alias(), patients.alias(), patients.alias()
+    said = exists().where(_about(r), _in_force(r), by(r))
     of_person = exists().where(
         here.c.id == studies.c.patient_pk, there.c.person_pk == here.c.person_pk, r.c.patient_pk == there.c.id,
-        r.c.everywhere, said,
+        r.c.everywhere, _in_force(r), by(r),
     )  # fmt: skip
+    outer = (studies, *within)
+    if not everywhere:
+        return said.correlate(*outer)
     some = select(exists().where(restrictions.c.everywhere)).scalar_subquery()
-    return or_(
-        of_study.correlate(studies), of_patient.correlate(studies), and_(some, of_person.correlate(studies))
-    )
+    return or_(said.correlate(*outer), and_(some, of_person.correlate(*outer)))
 
 
-def _shared(principal: Principal) -> Condition:
+def _shared_with(principal: Principal, standing: Standing | None) -> Condition:
+    """Whether another facility shares a study with them."""
+    if standing is None:
+        return and_(_elsewhere(principal), _shared(principal))
+    owner = studies.c.facility_id
+    arms: list[Condition] = [false()]
+    if standing.region:
+        arms.append(_among(owner, standing.region))
+    if standing.registered and standing.patients != ():
+        arms.append(and_(_among(owner, standing.registered), _registered(principal, standing)))
+    if standing.narrowed:
+        arms.append(and_(_among(owner, standing.narrowed), _shared(principal, standing)))
+    return or_(*arms)
+
+
+def _shared(principal: Principal, standing: Standing | None = None) -> Condition:
     """Whether the owner's policy opens a study to this facility."""
     p = sharing_policies.alias()
-    scope: Condition = p.c.scope == Scope.REGION
+    scope: Condition = p.c.scope == literal_column(f"'{Scope.REGION.value}'", Text)
     if principal.facility is not None:
-        scope = or_(scope, and_(p.c.scope == Scope.REGISTERED, _registered(principal)))
+        registered = p.c.scope == literal_column(f"'{Scope.REGISTERED.value}'", Text)
+        scope = or_(scope, and_(registered, _registered(principal, standing)))
     kept = and_(studies.c.modalities != NOTHING, studies.c.modalities.contained_by(p.c.modalities))
     return exists().where(
-        p.c.facility_id == studies.c.facility_id, scope, or_(p.c.modalities == NOTHING, kept),
-        or_(p.c.sensitive_body_parts == NOTHING, ~_has_part(p)),
+        p.c.facility_id == studies.c.facility_id, or_(p.c.modalities == NOTHING, kept), scope, ~_has_part(p)
     ).correlate(studies)  # fmt: skip
 
 
@@ -113,61 +176,77 @@ def _has_part(policy: FromClause) -> Condition:
     """Whether a study has a series of a body part that its owner keeps."""
     mine = series.alias()
     part = func.upper(mine.c.body_part) == any_(policy.c.sensitive_body_parts)
-    return exists().where(mine.c.study_pk == studies.c.id, part).correlate(studies, policy)
+    found = exists().where(mine.c.study_pk == studies.c.id, part).correlate(studies, policy)
+    return and_(policy.c.sensitive_body_parts != NOTHING, found)
 
 
-def _registered(principal: Principal) -> Condition:
+def _registered(principal: Principal, standing: Standing | None) -> Condition:
+    if standing is not None and standing.patients is not None:
+        return _among(studies.c.patient_pk, standing.patients)
+    own = _own(principal) if standing is None else standing.own
     here, there = patients.alias(), patients.alias()
     return exists().where(
         there.c.id == studies.c.patient_pk, here.c.person_pk == there.c.person_pk,
-        here.c.facility_id == _own(principal),
+        here.c.facility_id == own,
     ).correlate(studies)  # fmt: skip
 
 
-def _granted(principal: Principal) -> Condition:
-    """Whether a study was opened to them; also by themselves, in an emergency."""
-    g = grants.alias()
-    mine = and_(_in_force(g), _is_to(principal, g))
-    withheld = exists().where(
-        sharing_policies.c.facility_id == studies.c.facility_id, _has_part(sharing_policies)
-    ).correlate(studies)  # fmt: skip
-    elsewhere = _elsewhere(principal)
-    sensitive = or_(_restricted(SENSITIVE), and_(elsewhere, withheld))
-    objected, absolutely = (
-        and_(elsewhere, _restricted(*kinds)) for kinds in ((OBJECTION, ABSOLUTE), (ABSOLUTE,))
-    )
-    ordinary = g.c.kind.in_(IN_CARE if principal.purpose in CARE else (Kind.QUALITY,))
-    arms = [
-        and_(_opened(g, and_(mine, ordinary, g.c.sensitive)), ~objected),
-        and_(_opened(g, and_(mine, ordinary)), ~objected, ~sensitive),
+def granted(principal: Principal) -> Condition:
+    """Whether a study was opened to them; also by themselves, in an emergency, which passes what a grant does not."""
+    g, p, care = grants.alias(), sharing_policies.alias(), principal.purpose in CARE
+    mine, elsewhere = and_(_in_force(g), _is_to(principal, g)), _elsewhere(principal)
+    kinds = _is(g, *IN_CARE, Kind.EMERGENCY) if care else _is(g, Kind.QUALITY)
+    urgent = g.c.kind == EMERGENCY
+
+    def keeps(r: FromClause) -> Condition:
+        objected = and_(elsewhere, or_(_is(r, "absolute"), and_(_is(r, "objection"), ~urgent)))
+        marked = and_(_is(r, "sensitive"), ~urgent, ~g.c.sensitive)
+        return or_(_is(r, "embargo"), objected, marked)
+
+    withheld = exists().where(p.c.facility_id == studies.c.facility_id, _has_part(p)).correlate(studies)
+    passes = or_(urgent, g.c.sensitive, ~and_(elsewhere, withheld))
+    opened = exists().where(_about(g), mine, kinds, ~_closed(keeps, g), passes).correlate(studies)
+    return and_(_has_grants(principal), opened)
+
+
+def opened_to(principal: Principal) -> Condition:
+    """Whether a study or its patient is named in a grant to them, whatever keeps it closed: by the indexes."""
+    grants_of = [
+        g.where(_in_force(grants))
+        for g in (
+            select(grants.c[name]).where(to)
+            for name in ("study_uid", "patient_pk")
+            for to in _to(principal, grants)
+        )
     ]
-    if principal.purpose in CARE:
-        arms.append(and_(_opened(g, and_(mine, g.c.kind == Kind.EMERGENCY)), ~absolutely))
-    some = select(exists().where(mine)).scalar_subquery()
-    return and_(some, or_(*arms), ~_restricted(EMBARGO))
+    half = len(grants_of) // 2
+    return or_(
+        studies.c.study_uid.in_(union_all(*grants_of[:half])),
+        studies.c.patient_pk.in_(union_all(*grants_of[half:])),
+    )
 
 
-def _opened(grant: FromClause, which: Condition) -> Condition:
-    g = grant.c
-    of_study = exists().where(
-        which, g.study_uid == studies.c.study_uid, g.study_uid != "", g.facility_id == studies.c.facility_id
-    )
-    of_patient = exists().where(
-        which, g.patient_pk == studies.c.patient_pk, g.facility_id == studies.c.facility_id
-    )
-    return or_(of_study.correlate(studies), of_patient.correlate(studies))
+def _has_grants(principal: Principal) -> Condition:
+    """The same for all rows: PostgreSQL asks it once. Each addressee by itself, as each has its index."""
+    g = grants.alias()
+    return or_(*(select(exists().where(_in_force(g), to)).scalar_subquery() for to in _to(principal, g)))
 
 
 def _is_to(principal: Principal, grant: FromClause) -> Condition:
+    return or_(*_to(principal, grant))
+
+
+def _to(principal: Principal, grant: FromClause) -> list[Condition]:
+    """For each addressee that they are, whether a grant is to it."""
     me = select(users.c.id).where(users.c.name == principal.name).scalar_subquery()
-    to = [grant.c.to_user_id == me]
+    to: list[Condition] = [grant.c.to_user_id == me]
     if principal.facility is not None:
         own = _own(principal)
         to.append(grant.c.to_facility_id == own)
         if principal.department is not None:
             of = and_(departments.c.facility_id == own, departments.c.code == principal.department)
             to.append(grant.c.to_department_id == select(departments.c.id).where(of).scalar_subquery())
-    return or_(*to)
+    return to
 
 
 def _linked(principal: Principal) -> Condition:

@@ -121,7 +121,9 @@ def _about_constraints(table: str) -> tuple[sa.Constraint, ...]:
 
 
 def _about_indexes(table: str) -> None:
-    op.create_index(f"ix_{table}_study_uid", table, ["study_uid"], postgresql_where=sa.text("study_uid <> ''"))
+    op.create_index(
+        f"ix_{table}_study_uid", table, ["study_uid"], postgresql_where=sa.text("study_uid <> ''")
+    )
     op.create_index(f"ix_{table}_patient_pk", table, ["patient_pk"],
                     postgresql_where=sa.text("patient_pk IS NOT NULL"))  # fmt: skip
     op.create_index(f"ix_{table}_facility_id", table, ["facility_id", "id"])
