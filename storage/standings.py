@@ -35,3 +35,8 @@ class Standings:
                 self._known.clear()
             self._known[principal] = (asked, standing)
         return standing
+
+    def forget(self, principal: Principal) -> None:
+        """What they opened just now they see at once."""
+        with self._lock:
+            self._known = {who: known for who, known in self._known.items() if who.name != principal.name}

@@ -28,6 +28,8 @@ from viewer_api import (
     portal,
     problems,
     rejections,
+    sharing,
+    users,
     worklist,
 )
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
@@ -75,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
         portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
+        sharing.router, users.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))
