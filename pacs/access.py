@@ -60,17 +60,17 @@ class Reason(StrEnum):
     LINK = "link"
 
 
-READING = frozenset({Action.FIND, Action.SEE, Action.RETRIEVE})
-CARE = frozenset({Purpose.TREATMENT, Purpose.REFERRAL, Purpose.CONSULTATION, Purpose.EMERGENCY})
-PROFESSIONALS = frozenset({Role.CLINICIAN, Role.RADIOLOGIST})  # who see what others share, and may share
+# Tuples, and no sets: an enumerator is found by identity, while its hash is taken in Python.
+READING = (Action.FIND, Action.SEE, Action.RETRIEVE)
+CARE = (Purpose.TREATMENT, Purpose.REFERRAL, Purpose.CONSULTATION, Purpose.EMERGENCY)
+PROFESSIONALS = (Role.CLINICIAN, Role.RADIOLOGIST)  # who see what others share, and may share
 # Who make, read and look after a facility's studies: also the embargoed ones, and those marked as sensitive.
-WORKING = frozenset({Role.ADMINISTRATOR, Role.RADIOLOGIST, Role.TECHNOLOGIST, Role.DEVICE, Role.SYSTEM})
-REVIEWING = frozenset({Role.ADMINISTRATOR, Role.RADIOLOGIST})  # for the purpose of quality
-USERS = frozenset({Role.ADMINISTRATOR, Role.CLINICIAN, Role.RADIOLOGIST, Role.TECHNOLOGIST, Role.AUDITOR})
-OPERATING = frozenset(
-    {Role.ADMINISTRATOR, Role.DEVICE}
-)  # see what a facility owns besides studies: queues, incidents
-ADMINISTERING = frozenset({Role.ADMINISTRATOR})  # they store by HTTP, reject, and look after a facility
+WORKING = (Role.ADMINISTRATOR, Role.RADIOLOGIST, Role.TECHNOLOGIST, Role.DEVICE, Role.SYSTEM)
+REVIEWING = (Role.ADMINISTRATOR, Role.RADIOLOGIST)  # for the purpose of quality
+USERS = (Role.ADMINISTRATOR, Role.CLINICIAN, Role.RADIOLOGIST, Role.TECHNOLOGIST, Role.AUDITOR)
+OPERATING = (Role.ADMINISTRATOR, Role.DEVICE)  # see what a facility owns besides studies: queues, incidents
+ADMINISTERING = (Role.ADMINISTRATOR,)  # they store by HTTP, reject, and look after a facility
+SHARING = (*PROFESSIONALS, *ADMINISTERING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,7 @@ def reason(
     if principal.facility != study.facility:
         return None
     if action is Action.SHARE:
-        sharing = PROFESSIONALS | ADMINISTERING
-        return _reading(principal, study, purpose, at) if principal.role in sharing else None
+        return _reading(principal, study, purpose, at) if principal.role in SHARING else None
     if action is Action.AUDIT:
         return Reason.OWN if principal.role in (Role.AUDITOR, *ADMINISTERING) else None
     return Reason.OWN if principal.role in ADMINISTERING else None

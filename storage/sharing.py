@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pacs.access import ADMINISTERING, PROFESSIONALS, Principal, Purpose, Role
+from pacs.access import ADMINISTERING, PROFESSIONALS, SHARING, Principal, Purpose, Role
 from pacs.errors import Conflict, Forbidden, NotFound, SettingError
 from pacs.logs import get
 from pacs.sharing import Kind, Policy, Scope
@@ -74,7 +75,7 @@ def grant(
 ) -> int:  # fmt: skip
     """Open a study or a patient's studies to a facility, one of its departments, or a user. Raises NotFound for what is
     not there or may not be seen, Forbidden where it is not theirs to open."""
-    if principal.role not in PROFESSIONALS | ADMINISTERING or principal.facility not in (None, facility):
+    if principal.role not in SHARING or principal.facility not in (None, facility):
         raise Forbidden("only who works at the facility that owns a study may open it")
     if kind is Kind.EMERGENCY or (sensitive and principal.role not in ADMINISTERING):
         raise Forbidden("only administrators open what is marked as sensitive, and nobody opens an emergency")
@@ -205,11 +206,11 @@ def note_alert(archive: Archive, principal: Principal, grant_id: int) -> None:
 
 
 def _alerted(principal: Principal) -> ColumnElement[bool]:
-    return _of_owner(principal, grants.c.facility_id, ADMINISTERING | {Role.AUDITOR})
+    return _of_owner(principal, grants.c.facility_id, (*ADMINISTERING, Role.AUDITOR))
 
 
 def _of_owner(
-    principal: Principal, facility_id: ColumnElement[int], roles: frozenset[Role]
+    principal: Principal, facility_id: ColumnElement[int], roles: Collection[Role]
 ) -> ColumnElement[bool]:
     """Whether they have one of these roles at the facility, or for the region."""
     if principal.role not in roles:
