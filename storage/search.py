@@ -24,8 +24,9 @@ Found = Row[Any]
 
 def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
-    statement = compile_query(query, principal, archive.standings.of(principal))
-    with archive.database.read() as connection:
+    standing = archive.standings.of(principal)
+    statement = compile_query(query, principal, standing)
+    with archive.database.read() if standing is None else archive.database.read_anew() as connection:
         return list(connection.execute(statement))
 
 

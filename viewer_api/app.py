@@ -118,7 +118,8 @@ class SafeHeaders:
 
 
 class Located:
-    """Says of what DICOMweb gives where it is (PS3.18 8.4.2)."""
+    """Says of what DICOMweb gives where it is (PS3.18 8.4.2), and that a browser keeps it for one user alone: a
+    workstation has many."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -127,7 +128,9 @@ class Located:
         async def with_location(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in (200, 206):
                 url = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
-                MutableHeaders(scope=message).setdefault("Content-Location", url.decode("latin-1"))
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Location", url.decode("latin-1"))
+                headers.add_vary_header("Authorization")
             await send(message)
 
         of_dicomweb = (

@@ -32,7 +32,7 @@ _ASKED = text("""
 def find_standing(connection: Connection, principal: Principal) -> Standing | None:
     """None for those of whom nothing need be known before."""
     if principal.role not in PROFESSIONALS:
-        return None
+        return None  # nothing is asked, so nobody need remember it
     asked = {"own": principal.facility, "name": principal.name, "department": principal.department}
     row = connection.execute(_ASKED, asked).one()
     care = principal.purpose in CARE
