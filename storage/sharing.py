@@ -22,7 +22,7 @@ from storage.index.tables import departments, facilities, users
 log = get("sharing")
 REASON_CHARACTERS_MIN, REASON_CHARACTERS_MAX = 10, 500
 EMERGENCY_HOURS = 4  # how long a broken glass opens
-GRANT_DAYS_MAX = 3660
+GRANT_DAYS_MAX, RESTRICTION_DAYS_MAX = 3660, 36600
 VALUES_MAX, VALUE_CHARACTERS_MAX = 64, 16  # modalities and body parts of a policy (CS)
 RESTRICTIONS = ("objection", "absolute", "sensitive", "embargo")
 Row = dict[str, Any]
@@ -123,6 +123,8 @@ def restrict(
         raise SettingError("only what is said of a patient, and no embargo, concerns other facilities")
     if kind == "embargo" and until is None:
         raise SettingError("an embargo has an end")
+    if until is not None and until > datetime.now(UTC) + timedelta(days=RESTRICTION_DAYS_MAX):
+        raise SettingError(f"what ends does so within {RESTRICTION_DAYS_MAX} days")
     with archive.database.begin() as connection:
         about = find_owned(connection, principal, facility, named)
         if about is None:
