@@ -89,7 +89,11 @@ def _fragments(seen: ColumnElement[bool]) -> Select[Any]:
 
 
 def find_specimens(
-    connection: Connection, principal: Principal, level: Level, keys: list[int]
+    connection: Connection,
+    principal: Principal,
+    level: Level,
+    keys: list[int],
+    standing: Standing | None = None,
 ) -> list[tuple[int, int, uuid.UUID, int]]:
     """For each of these patients, studies or series (keys of `level`) the place of one instance: key, series, pack
     and edition."""
@@ -102,7 +106,7 @@ def find_specimens(
                 series_packs, series_packs.c.series_pk == series.c.id
             )
         )
-        .where(visible(principal), of.in_(keys), series_packs.c.instance_count > 0)
+        .where(visible(principal, standing), of.in_(keys), series_packs.c.instance_count > 0)
         .order_by(of, *NEWEST_FIRST, series.c.number.asc().nulls_last(), series.c.id, series_packs.c.pack_id)
     )
     return [tuple(row) for row in connection.execute(statement)]

@@ -23,7 +23,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, build_role, evt
 
 from storage.standings import REMEMBERED_SECONDS
-from tests.support.ps318 import part10, store
+from tests.support.ps318 import store
 from tests.support.server import PASSWORD, Server, eventually
 from tests.support.studies import ct_study
 
@@ -89,11 +89,21 @@ def staffed(server: Server) -> None:
 @pytest.fixture(scope="module")
 def region(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
     server = Server(workspace / "matrix").start()
-    staffed(server)
     made = Region(server)
+    try:
+        filled_region(made, tmp_path_factory.mktemp("matrix"))
+        yield made
+    finally:
+        for client in made.clients.values():
+            client.close()
+        server.remove()
+
+
+def filled_region(made: Region, folder: Path) -> None:
+    server = made.server
+    staffed(server)
     for name in ("adminA", "adminOPEN", "adminCLOSED", "another", *SEEN):
         made.clients[name] = signed_in(server, name)
-    folder = tmp_path_factory.mktemp("matrix")
     for case, code in OWNER.items():
         made.studies[case] = stored(
             made, folder / case.replace(" ", "-"), code, "MR" if case == "modality" else ""
@@ -103,10 +113,6 @@ def region(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     closed(made)
     made.studies[NONE] = Held(generate_uid(), generate_uid(), generate_uid())
     time.sleep(2 * REMEMBERED_SECONDS + 0.5)  # a grant expires, and what is remembered is forgotten
-    yield made
-    for client in made.clients.values():
-        client.close()
-    server.remove()
 
 
 def stored(region: Region, folder: Path, code: str, modality: str) -> Held:
@@ -117,7 +123,7 @@ def stored(region: Region, folder: Path, code: str, modality: str) -> Held:
     ours = region.server
     ours._client, kept = region.clients[f"admin{code}"], ours.client
     try:
-        assert store(ours, [part10(dataset)]).status_code == 200
+        assert store(ours, [dataset]).status_code == 200
     finally:
         ours._client = kept
     return Held(

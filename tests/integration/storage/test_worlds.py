@@ -24,7 +24,7 @@ from storage.index.standing import find_standing
 from storage.index.tables import departments, facilities, patients, persons, series, studies, users
 from storage.index.visibility import visible
 
-WORLDS = 300
+WORLDS = 2000
 ASKERS = 4  # of each world
 CODES = ("A", "B", "C", "D")
 DEPARTMENTS = ("EMERGENCY", "RADIOLOGY")
