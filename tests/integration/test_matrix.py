@@ -178,9 +178,14 @@ def filled(path: str, of: Held) -> str:
     return re.sub(r"{(\w+)(:\w+)?}", lambda m: known[m.group(1)], path)
 
 
-def asked(client: httpx.Client, method: str, path: str, of: Held) -> tuple[int, dict[str, str], bytes]:
+def asked(
+    client: httpx.Client, method: str, path: str, of: Held, **more: str
+) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body; what the address itself says is taken out."""
-    answer = client.request(method, filled(path, of), headers={"Accept": "*/*"})
+    return said(client.request(method, filled(path, of), headers={"Accept": "*/*"} | more), of)
+
+
+def said(answer: httpx.Response, of: Held) -> tuple[int, dict[str, str], bytes]:
     body = answer.content
     for uid in (of.study, of.series, of.sop, of.patient):
         if uid:
@@ -223,6 +228,55 @@ def test_forged_and_missing_tokens(region: Region) -> None:
                 assert answers[0] == answers[1] == answers[2], path
                 count += len(answers)
     print(f"\nforged or missing: {count} answers")
+
+
+def test_conditions_and_ranges_tell_nothing(region: Region) -> None:
+    """Whoever guesses that something is there, and unchanged, learns nothing."""
+    client, count = region.clients["clinician"], 0
+    for more in ({"If-None-Match": "*"}, {"Range": "bytes=0-3"}):
+        for method, path in doors(region.server):
+            nothing = asked(client, method, path, region.studies[NONE], **more)
+            for case in ("foreign", "embargoed", "revoked"):
+                assert asked(client, method, path, region.studies[case], **more) == nothing, f"{path} {case}"
+                count += 1
+    print(f"\nconditions and ranges: {count} answers")
+
+
+def bodies(server: Server) -> list[tuple[str, dict[str, Any]]]:
+    """All that takes a study in the body of a POST, with what else it needs."""
+    known = {"until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "remote": "pacsa", "code": "113001",
+             "reason": "polytrauma, unconscious", "kind": "embargo", "to_facility": "OPEN"}  # fmt: skip
+    document, found = server.get("/api/openapi.json"), []
+    for path, item in sorted(document["paths"].items()):
+        content = item.get("post", {}).get("requestBody", {}).get("content", {})
+        reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+        schema = document["components"]["schemas"].get(reference.rsplit("/", 1)[-1], {})
+        fields = schema.get("properties", {})
+        if "study_uid" in fields and path != "/api/worklist":  # which is of studies to come
+            kind = {"kind": "referral"} if path == "/api/grants" else {}
+            found.append((path, {name: v for name, v in (known | kind).items() if name in fields}))
+    assert len(found) >= 5, found
+    return found
+
+
+def test_what_takes_a_study_in_its_body(region: Region) -> None:
+    """To send, reject, share, restrict or open what may not be seen answers as if it were not there."""
+    count = 0
+    for path, body in bodies(region.server):
+        for who in (
+            "adminA",
+            "technologist",
+            "auditor",
+            *(["clinician"] if path != "/api/break-glass" else []),
+        ):
+            answers = {}
+            for case in ("foreign", "embargoed", "sensitive", "revoked", "expired", NONE):
+                of = region.studies[case]
+                answers[case] = said(region.clients[who].post(path, json=body | {"study_uid": of.study}), of)
+                count += 1
+            assert answers[NONE][0] in (403, 404), f"{who} {path}: {answers[NONE]}"
+            assert all(a == answers[NONE] for a in answers.values()), f"{who} {path}: {answers}"
+    print(f"\nbodies: {count} answers")
 
 
 def test_lists_and_counts_hold_what_is_seen_alone(region: Region) -> None:

@@ -86,17 +86,20 @@ def made(chance: random.Random, now: datetime) -> World:
                 frozenset(chance.choice([(), (), ("CT",), ("CT", "MR")])),
                 frozenset(chance.choice([(), (), ("BREAST",), ("PELVIS", "BREAST")])),
             )
-    for _ in range(chance.choice([0, 1, 3])):
-        to = chance.choice([("facility", chance.choice(CODES)), ("user", chance.choice(list(USERS))),
-                            ("department", (chance.choice("AB"), chance.choice(DEPARTMENTS)))])  # fmt: skip
-        kind = chance.choice(list(Kind))
+    for _ in range(chance.choice([0, 2, 4, 6])):  # many, and to those who ask most: else few rules meet
+        to = chance.choice([("facility", chance.choice("AABCD")), ("user", chance.choice(["u1", *USERS])),
+                            ("department", (chance.choice("AAB"), chance.choice(DEPARTMENTS)))])  # fmt: skip
+        kind = chance.choice([*Kind, Kind.EMERGENCY, Kind.EMERGENCY])
         if kind is Kind.EMERGENCY:
-            to = ("user", chance.choice(list(USERS)))
+            to = ("user", chance.choice(["u1", "u1", *USERS]))
         world.grants.append(about(chance, world) | {"to": to, "kind": kind, "span": span(chance, world.now),
                                                     "sensitive": chance.random() < 0.3})  # fmt: skip
     for _ in range(chance.choice([0, 0, 1, 2, 4])):
         since, until = span(chance, world.now)
         one = about(chance, world)
+        if world.grants and chance.random() < 0.6:  # of what somebody opened
+            opened = chance.choice(world.grants)
+            one = {name: opened[name] for name in ("facility", "study_uid", "patient")}
         everywhere = one["patient"] is not None and chance.random() < 0.5
         world.restrictions.append(one | {"kind": chance.choice(KINDS), "since": since, "everywhere": everywhere,
                                          "until": chance.choice([None, until])})  # fmt: skip
@@ -217,7 +220,7 @@ def asker(chance: random.Random, links: list[int]) -> Principal:
         return Principal(chance.choice(["CT1", "u1"]), role, chance.choice(CODES))
     if role is Role.SYSTEM:
         return Principal("system", role, chance.choice([*CODES, None]))
-    name = chance.choice([*USERS, "nobody"])
+    name = chance.choice([*USERS, "u1", "u1", "u2", "nobody"])
     home = USERS.get(name, "C")
     return Principal(name, role, home, purpose, chance.choice([None, *DEPARTMENTS]) if home else None)
 
