@@ -12,11 +12,14 @@ import typer
 from rich.table import Table
 
 from deploy.console import opened, tables
+from pacs.access import Principal, Role
 from pacs.errors import Conflict, NotFound, SettingError
+from pacs.sharing import Policy, Scope
 from storage import registry
 from storage.archive import Archive
 from storage.facilities import LOCAL, TIERS, add_facility, change_facility, list_facilities
 from storage.registry import ROLES, RegisteredDevice
+from storage.sharing import set_policy
 
 facility_app = typer.Typer(no_args_is_help=True, help="Hospitals and clinics.")
 device_app = typer.Typer(no_args_is_help=True, help="Modalities and other systems that may call the node.")
@@ -84,6 +87,19 @@ def facility_change(
     with opened() as archive:
         given = _of_facility(name=name, name_en=name_en, tier=tier, grade=grade)
         change_facility(archive, code, given)
+
+
+@facility_app.command("share")
+def facility_share(
+    code: str,
+    scope: Annotated[Scope, typer.Argument(help="With whom.")],
+    modality: Annotated[list[str] | None, typer.Option(help="Only studies of these. [all]")] = None,
+    sensitive: Annotated[list[str] | None, typer.Option(help="Body parts that stay here. [none]")] = None,
+) -> None:
+    """Set what a facility shares: with nobody, with facilities where the patient is registered too, or the region."""
+    policy = Policy(scope, frozenset(modality or ()), frozenset(sensitive or ()))
+    with opened() as archive:
+        set_policy(archive, Principal("command line", Role.ADMINISTRATOR), code, policy)
 
 
 @facility_app.command("list")

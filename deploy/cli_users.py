@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from deploy.console import console, opened
-from pacs.access import Role
+from pacs.access import USERS, Role
 from storage import accounts
+from storage.facilities import add_department
 
 user_app = typer.Typer(no_args_is_help=True, help="Who may sign in.")
+RoleOption = Annotated[Role, typer.Option(help=f"What they are: {', '.join(sorted(USERS))}.")]
+FacilityOption = Annotated[str, typer.Option(help="Where they work; '' for the region.")]
+DepartmentOption = Annotated[str, typer.Option(help="Of the facility; it is made if there is none.")]
 
 
 @user_app.command("add")
-def user_add(name: str, display_name: str = "") -> None:
-    """Add an administrator; the password is asked for, or read from standard input."""
+def user_add(
+    name: str, display_name: str = "", role: RoleOption = Role.ADMINISTRATOR, facility: FacilityOption = "",
+    department: DepartmentOption = "",
+) -> None:  # fmt: skip
+    """Add a user, an administrator of the region if nothing else is said; the password is asked for, or read from
+    standard input."""
     with opened() as archive:
-        accounts.add_user(archive, name, _password(), Role.ADMINISTRATOR, display_name)
+        if facility and department:
+            add_department(archive, facility, department)
+        accounts.add_user(
+            archive, name, _password(), role, display_name, facility or None, department or None
+        )
 
 
 @user_app.command("password")
@@ -32,7 +45,8 @@ def user_list() -> None:
     """All users."""
     with opened() as archive:
         for user in accounts.list_users(archive):
-            console.print(f"{user.name}\t{user.display_name}\t{user.role.value}", markup=False)
+            place = f"{user.facility or ''}\t{user.department or ''}"
+            console.print(f"{user.name}\t{user.display_name}\t{user.role.value}\t{place}", markup=False)
 
 
 def _password() -> str:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import secrets as random
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pacs.access import Principal, Role
+from pacs.access import USERS, Principal, Role
 from pacs.errors import NotFound, SettingError
 from storage.archive import Archive
-from storage.index.tables import facilities, secrets, users
+from storage.index.tables import departments, facilities, secrets, users
 
 PASSWORD_CHARACTERS_MIN = 8
 PASSWORD_CHARACTERS_MAX = 256  # hashing is slow by design: no megabytes of password
+NAME_CHARACTERS_MAX = 64
 _hasher = PasswordHasher()
 
 
@@ -29,9 +31,10 @@ class User:
     display_name: str
     role: Role
     facility: str | None
+    department: str | None = None
 
     def principal(self) -> Principal:
-        return Principal(self.name, self.role, self.facility)
+        return Principal(self.name, self.role, self.facility, department=self.department)
 
 
 def ensure_administrator(archive: Archive, password: str) -> str | None:
@@ -44,18 +47,62 @@ def ensure_administrator(archive: Archive, password: str) -> str | None:
     return made_up
 
 
-def add_user(archive: Archive, name: str, password: str, role: Role, display_name: str = "") -> None:
-    """Add an account; raises SettingError if the name is taken or the password too short."""
-    row = {
-        "name": name,
-        "password_hash": _hash(password),
-        "role": role.value,
-        "display_name": display_name or name,
-    }
+def add_user(
+    archive: Archive, name: str, password: str, role: Role, display_name: str = "", facility: str | None = None,
+    department: str | None = None,
+) -> None:  # fmt: skip
+    """Add an account; raises SettingError if the name is taken, the password too short, or the role does not fit;
+    NotFound for a facility or department that is not there."""
+    if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
+        raise SettingError(f"a user's name has 1 to {NAME_CHARACTERS_MAX} characters")
+    row = {"name": name, "password_hash": _hash(password), "display_name": display_name or name}
     with archive.database.begin() as connection:
+        row |= _place(connection, role, facility, department)
         added = insert(users).values(row).on_conflict_do_nothing().returning(users.c.id)
         if connection.execute(added).first() is None:
             raise SettingError(f"there is a user {name} already")
+
+
+def change_user(
+    archive: Archive, name: str, *, role: Role, facility: str | None, department: str | None, display_name: str,
+    active: bool,
+) -> None:  # fmt: skip
+    """Change an account; what it may do is known everywhere within `storage.tokens.USER_CACHE_SECONDS`. Raises as
+    `add_user` does."""
+    with archive.database.begin() as connection:
+        row = _place(connection, role, facility, department) | {
+            "display_name": display_name,
+            "active": active,
+        }
+        if not connection.execute(update(users).where(users.c.name == name).values(row)).rowcount:
+            raise NotFound(f"there is no user {name}")
+
+
+def _place(
+    connection: Connection, role: Role, facility: str | None, department: str | None
+) -> dict[str, Any]:
+    """The columns that say what a user is, and where."""
+    if role not in USERS:
+        raise SettingError(f"a user's role is one of {', '.join(sorted(USERS))}")
+    if role is Role.TECHNOLOGIST and facility is None:
+        raise SettingError("a technologist belongs to a facility")
+    row: dict[str, Any] = {"role": role.value, "facility_id": None, "department_id": None}
+    if facility is None:
+        if department is not None:
+            raise SettingError("a department is one of a facility")
+        return row
+    row["facility_id"] = _key(connection, facilities, "facility", facilities.c.code == facility)
+    if department is not None:
+        of = and_(departments.c.facility_id == row["facility_id"], departments.c.code == department)
+        row["department_id"] = _key(connection, departments, "department", of)
+    return row
+
+
+def _key(connection: Connection, table: Table, what: str, which: ColumnElement[bool]) -> int:
+    found = connection.execute(select(table.c.id).where(which)).scalar_one_or_none()
+    if found is None:
+        raise NotFound(f"there is no such {what}")
+    return int(found)
 
 
 def set_password(archive: Archive, name: str, password: str) -> None:
@@ -100,13 +147,14 @@ def find_user(archive: Archive, name: str) -> User | None:
     if "\0" in name:
         return None
     query = (
-        select(users.c.name, users.c.display_name, users.c.role, facilities.c.code)
+        select(users.c.name, users.c.display_name, users.c.role, facilities.c.code, departments.c.code)
         .outerjoin(facilities, facilities.c.id == users.c.facility_id)
+        .outerjoin(departments, departments.c.id == users.c.department_id)
         .where(users.c.name == name, users.c.active)
     )
     with archive.database.read() as connection:
         row = connection.execute(query).one_or_none()
-    return User(row[0], row[1], Role(row[2]), row[3]) if row else None
+    return User(row[0], row[1], Role(row[2]), row[3], row[4]) if row else None
 
 
 def list_users(archive: Archive) -> list[User]:

@@ -95,8 +95,9 @@ class Answers:
     def _specimens(self, rows: list[Found], level: Level) -> dict[int, Json]:
         """What one instance of each says of its patient, study and series."""
         keys = [key_of(row, level) for row in rows]
+        standing = self._archive.standings.of(self._principal)
         with self._archive.database.read() as connection:
-            places = find_specimens(connection, self._principal, level, keys)
+            places = find_specimens(connection, self._principal, level, keys, standing)
         wanted = {a.tag for a in at(*above(level)) if not a.computed}
         found = {}
         for key, series_pk, pack_id, edition in places:

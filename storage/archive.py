@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -15,6 +15,7 @@ from storage.database import Database, open_database
 from storage.index.tables import series_packs
 from storage.packnames import contents_key, metadata_key
 from storage.shelf import Shelf
+from storage.standings import Standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,11 @@ class Archive:
     settings: Settings
     database: Database
     objects: ObjectStore
-    shelf: Shelf  # for retrieve alone: what is visible never changes
+    shelf: Shelf  # for retrieve alone: what lies there never changes
+    standings: Standings = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "standings", Standings(self.database))
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:

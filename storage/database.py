@@ -60,6 +60,19 @@ class Database:
             yield connection
 
     @contextmanager
+    def read_anew(self) -> Iterator[Connection]:
+        """The same for a statement whose best plan depends on its values, so that it is planned with them each time:
+        PostgreSQL would soon keep one plan for all of them."""
+        with self._reading.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection), "it is psycopg's"
+            kept, driver.prepare_threshold = driver.prepare_threshold, None
+            try:
+                yield connection
+            finally:
+                driver.prepare_threshold = kept
+
+    @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """For several statements that only read, and must all see the same moment."""
         with self._still.begin() as connection:

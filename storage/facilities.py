@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import NotFound, SettingError
 from storage.archive import Archive
-from storage.index.tables import facilities
+from storage.index.tables import departments, facilities
 
 LOCAL = "LOCAL"  # the facility of a fresh embedded start
 NAME_CHARACTERS_MAX, GRADE_CHARACTERS_MAX = 200, 40
@@ -63,6 +63,32 @@ def list_facilities(archive: Archive) -> list[Facility]:
     """All of them, by code."""
     with archive.database.read() as connection:
         return [Facility(*row) for row in connection.execute(_known().order_by(facilities.c.code))]
+
+
+def add_department(archive: Archive, facility: str, code: str, name: str = "") -> None:
+    """Register a department, or name it anew; raises NotFound, or SettingError."""
+    if not is_code(code):
+        raise SettingError("a department's code has 1 to 16 of A-Z, 0-9, _ and -")
+    _check_line("department's name", name, NAME_CHARACTERS_MAX)
+    with archive.database.begin() as connection:
+        of = connection.execute(
+            select(facilities.c.id).where(facilities.c.code == facility)
+        ).scalar_one_or_none()
+        if of is None:
+            raise NotFound(f"there is no facility {facility[:16]}")
+        row = insert(departments).values(facility_id=of, code=code, name=name or code)
+        anew = {"name": row.excluded.name}
+        connection.execute(row.on_conflict_do_update(index_elements=["facility_id", "code"], set_=anew))
+
+
+def list_departments(archive: Archive, facility: str) -> list[tuple[str, str]]:
+    """Codes and names, by code."""
+    query = select(departments.c.code, departments.c.name).join(
+        facilities, facilities.c.id == departments.c.facility_id
+    )
+    with archive.database.read() as connection:
+        found = connection.execute(query.where(facilities.c.code == facility).order_by(departments.c.code))
+        return [(row[0], row[1]) for row in found]
 
 
 def _known() -> Any:

@@ -22,7 +22,7 @@ from pacs.values import Json
 from storage.archive import Archive
 from storage.blobs.rows import Span
 from storage.contents import Entry, Ranges, decode_metadata, in_display_order
-from storage.index.locator import Fragment, find_fragments, find_fragments_of
+from storage.index.locator import Fragment, find_fragments, find_fragments_in, find_fragments_of
 from storage.index.tables import packs, series_packs
 from storage.packnames import metadata_key, progressive_key
 from storage.progressive import Damaged, FramePlace, Rendition, read_index, weight
@@ -61,8 +61,13 @@ def find_series(archive: Archive, principal: Principal, study_uid: str, series_u
 
 def fragments(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "") -> list[Fragment]:
     """The packs in which a study's or a series' instances lie; raises NotFound if none may be seen."""
+    standing = archive.standings.of(principal)
+    seen = archive.standings.studies(principal, standing, study_uid) if standing else ()
     with archive.database.read() as connection:
-        found = find_fragments(connection, principal, study_uid, series_uid)
+        if standing is None:
+            found = find_fragments(connection, principal, study_uid, series_uid)
+        else:
+            found = find_fragments_in(connection, seen, series_uid) if seen else []
     if not found:
         raise NotFound("there is no such study" if not series_uid else "there is no such series")
     return found

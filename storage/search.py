@@ -24,8 +24,10 @@ Found = Row[Any]
 
 def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
-    with archive.database.read() as connection:
-        return list(connection.execute(compile_query(query, principal)))
+    standing = archive.standings.of(principal)
+    statement = compile_query(query, principal, standing)
+    with archive.database.read() if standing is None else archive.database.read_anew() as connection:
+        return list(connection.execute(statement))
 
 
 def total(archive: Archive, query: Query, principal: Principal) -> int | None:
@@ -33,9 +35,8 @@ def total(archive: Archive, query: Query, principal: Principal) -> int | None:
     that match. None where that takes more than the index."""
     if query.rest or any(m.attribute.level is Level.IMAGE for m in query.matches):
         return None
-    whole = compile_query(replace(query, limit=COUNTED_MAX + 1, offset=0, after=None), principal).order_by(
-        None
-    )
+    every = replace(query, limit=COUNTED_MAX + 1, offset=0, after=None)
+    whole = compile_query(every, principal, archive.standings.of(principal)).order_by(None)
     found = whole.limit(COUNTED_MAX + 1).subquery()
     counted = func.sum(found.c.instance_count) if query.level is Level.IMAGE else func.count()
     with archive.database.read() as connection:
@@ -45,7 +46,8 @@ def total(archive: Archive, query: Query, principal: Principal) -> int | None:
 def candidate_series(archive: Archive, query: Query, principal: Principal) -> tuple[list[Found], bool]:
     """For the instance level: the series to look into, and whether there would be more."""
     assert query.level is Level.IMAGE, "the other levels are answered by search"
-    statement = compile_query(query, principal).limit(SERIES_SCANNED_MAX + 1)
+    standing = archive.standings.of(principal)
+    statement = compile_query(query, principal, standing).limit(SERIES_SCANNED_MAX + 1)
     with archive.database.read() as connection:
         found = list(connection.execute(statement))
     return found[:SERIES_SCANNED_MAX], len(found) > SERIES_SCANNED_MAX

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from pacs.access import Principal, Role, may_see
+from pacs.access import Principal, Role, may_administer
 from pacs.errors import Forbidden, NotFound
 from viewer_api.auth import Who
 
@@ -23,5 +23,5 @@ Administrator = Annotated[Principal, Depends(administrator)]
 
 def check_facility(who: Principal, code: str) -> None:
     """Raises NotFound: a facility that the administrator does not look after answers as one that does not exist."""
-    if not may_see(who, code):
+    if not may_administer(who, code):
         raise NotFound(f"there is no facility {code}")

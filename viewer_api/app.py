@@ -28,6 +28,8 @@ from viewer_api import (
     portal,
     problems,
     rejections,
+    sharing,
+    users,
     worklist,
 )
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
@@ -75,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
         portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
+        sharing.router, users.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))
@@ -115,7 +118,8 @@ class SafeHeaders:
 
 
 class Located:
-    """Says of what DICOMweb gives where it is (PS3.18 8.4.2)."""
+    """Says of what DICOMweb gives where it is (PS3.18 8.4.2), and that a browser keeps it for one user alone: a
+    workstation has many."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -124,7 +128,9 @@ class Located:
         async def with_location(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in (200, 206):
                 url = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
-                MutableHeaders(scope=message).setdefault("Content-Location", url.decode("latin-1"))
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Location", url.decode("latin-1"))
+                headers.add_vary_header("Authorization")
             await send(message)
 
         of_dicomweb = (

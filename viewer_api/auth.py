@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -9,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
-from pacs.access import Principal
+from pacs.access import Principal, Purpose
 from storage.archive import Archive
 from storage.tokens import TokenIssuer
 from storage.tries import WINDOW_SECONDS, TooManyTries
@@ -28,8 +29,12 @@ class Token(BaseModel):
     expires_in: int
 
 
+PURPOSE = "X-Purpose-Of-Use"
+
+
 async def current_principal(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Principal:
-    """Who asks; raises HTTPException 401. It takes a thread only where the database is asked."""
+    """Who asks, and for what purpose; raises HTTPException 401, and 400 for a purpose that there is not. It takes a
+    thread only where the database is asked."""
     issuer: TokenIssuer = request.app.state.tokens
     name = issuer.subject(token) if token else None
     if name is None:
@@ -38,7 +43,15 @@ async def current_principal(request: Request, token: Annotated[str | None, Depen
     principal = remembered[0] if remembered else await run_in_threadpool(issuer.known, name)
     if principal is None:
         raise _sign_in_first()
-    return principal
+    said = request.headers.get(PURPOSE)
+    return principal if said is None else replace(principal, purpose=_purpose(said))
+
+
+def _purpose(said: str) -> Purpose:
+    try:
+        return Purpose(said.strip().lower())
+    except ValueError:
+        raise HTTPException(400, f"{PURPOSE} is one of {', '.join(Purpose)}") from None
 
 
 def _sign_in_first() -> HTTPException:

@@ -9,7 +9,7 @@ from pacs.settings import Settings
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # Beside those that the standard lets every page send and read.
-TAKEN = ("Authorization", "Content-Encoding", "If-None-Match", "If-Range", "Range")
+TAKEN = ("Authorization", "Content-Encoding", "If-None-Match", "If-Range", "Range", "X-Purpose-Of-Use")
 TOLD = (
     "Accept-Ranges", "Allow", "Content-Disposition", "Content-Location", "Content-Range", "ETag", "Link", "Location",
     "Retry-After", "Warning", "WWW-Authenticate", "X-Total-Count",

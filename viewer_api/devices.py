@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pacs.access import Principal, may_see
+from pacs.access import Principal, may_administer
 from pacs.errors import Conflict, Forbidden, NotFound
 from storage import registry
 from storage.archive import Archive
@@ -104,7 +104,7 @@ class Facilities(BaseModel):
 @router.get("/facilities")
 def facilities(who: Administrator, archive: TheArchive) -> Facilities:
     """The facilities that the administrator looks after."""
-    known = [f for f in list_facilities(archive) if may_see(who, f.code)]
+    known = [f for f in list_facilities(archive) if may_administer(who, f.code)]
     return Facilities(facilities=[Facility.model_validate(asdict(f)) for f in known])
 
 
@@ -130,7 +130,7 @@ def change(code: str, change: FacilityChange, who: Administrator, archive: TheAr
 def devices(who: Administrator, archive: TheArchive) -> Devices:
     """The devices of the facilities that the administrator looks after."""
     found = sorted(registry.list_devices(archive), key=lambda d: (d.facility, d.ae_title, d.address))
-    return Devices(devices=[_shown(d) for d in found if may_see(who, d.facility)])
+    return Devices(devices=[_shown(d) for d in found if may_administer(who, d.facility)])
 
 
 @router.post("/devices", status_code=201)
@@ -161,7 +161,7 @@ def remove_device(device_id: int, who: Administrator, archive: TheArchive) -> Re
 
 def _check_device(archive: Archive, who: Principal, device_id: int) -> None:
     """A device of another's facility answers as one that does not exist."""
-    known = {d.id for d in registry.list_devices(archive) if may_see(who, d.facility)}
+    known = {d.id for d in registry.list_devices(archive) if may_administer(who, d.facility)}
     if device_id not in known:
         raise NotFound("there is no such device")
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pacs.access import Principal, may_see
+from pacs.access import Principal, may_administer
 from pacs.errors import NotFound
 from storage import echoes, remotes, routing, sending
 from storage.archive import Archive
@@ -102,7 +102,7 @@ class Echo(BaseModel):
 def list_remotes(who: Administrator, archive: TheArchive) -> Remotes:
     """The DICOM nodes that the administrator's facilities call."""
     queues = sending.queues(archive)
-    found = [r for r in remotes.list_remotes(archive) if r.kind == DICOM and may_see(who, r.facility)]
+    found = [r for r in remotes.list_remotes(archive) if r.kind == DICOM and may_administer(who, r.facility)]
     listed = []
     for one in found:
         queue = queues.get(one.name, sending.Queue({}, ""))
@@ -175,7 +175,7 @@ class Rules(BaseModel):
 @router.get("/routes")
 def list_routes(who: Administrator, archive: TheArchive) -> Rules:
     """The rules of the administrator's facilities."""
-    return Rules(routes=[_rule(r) for r in routing.list_routes(archive) if may_see(who, r.facility)])
+    return Rules(routes=[_rule(r) for r in routing.list_routes(archive) if may_administer(who, r.facility)])
 
 
 @router.post("/routes", status_code=201)
@@ -278,19 +278,19 @@ def cancel(send_id: Key, who: Administrator, archive: TheArchive) -> Response:
 def _remote(archive: Archive, who: Principal, remote_id: int) -> remotes.Remote:
     """A remote of another's facility, or an Orthanc, answers as one that does not exist."""
     found = remotes.remotes_by_id(archive, {remote_id}).get(remote_id)
-    if found is None or found.kind != DICOM or not may_see(who, found.facility):
+    if found is None or found.kind != DICOM or not may_administer(who, found.facility):
         raise NotFound("there is no such remote")
     return found
 
 
 def _named(archive: Archive, who: Principal, name: str) -> None:
     found = next((r for r in remotes.list_remotes(archive) if r.name == name and r.kind == DICOM), None)
-    if found is None or not may_see(who, found.facility):
+    if found is None or not may_administer(who, found.facility):
         raise NotFound(f"there is no remote {name}")
 
 
 def _check_rule(archive: Archive, who: Principal, number: int) -> None:
-    if not may_see(who, routing.find_route(archive, number).facility):
+    if not may_administer(who, routing.find_route(archive, number).facility):
         raise NotFound(f"there is no rule {number}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pacs.access import may_see
+from pacs.access import may_administer
 from pacs.errors import BadAttributes, NotFound
 from pacs.names import pn_json, pn_text
 from pacs.values import Json, da, da_text, first, text, tm, tm_text, values
@@ -120,7 +120,7 @@ def list_worklist(
 def schedule(new: NewEntry, who: Administrator, archive: TheArchive, response: Response) -> dict[str, Any]:
     """Schedule a step."""
     facility = new.facility or who.facility or LOCAL
-    if not may_see(who, facility):
+    if not may_administer(who, facility):
         raise NotFound(f"there is no facility {facility}")
     pk = worklist.schedule(archive, facility, attributes_of(new))
     response.headers["Location"] = f"/api/worklist/{pk}"

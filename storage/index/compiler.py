@@ -16,7 +16,7 @@ from pacs.names import fold, query_tokens
 from pacs.query import Between, Equal, Fuzzy, Match, Position, Query, Wildcard
 from pacs.uids import uid_hash
 from storage.index.tables import facilities, instances, patients, series, studies
-from storage.index.visibility import visible
+from storage.index.visibility import Standing, visible
 
 STUDY_COLUMNS = (
     studies.c.id.label("study_pk"), studies.c.study_uid, studies.c.study_date, studies.c.study_time,
@@ -51,12 +51,12 @@ PATIENT_COLUMNS = (
 NEWEST_FIRST = (studies.c.sort_date.desc(), studies.c.id.desc())
 
 
-def compile_query(query: Query, principal: Principal) -> Select[Any]:
+def compile_query(query: Query, principal: Principal, standing: Standing | None = None) -> Select[Any]:
     """Studies, or series with their study, that match and may be seen; newest first.
 
     At the IMAGE level: the series in which matching instances may be.
     """
-    statement = _select(query.level).where(visible(principal), _not_empty(query.level))
+    statement = _select(query.level).where(visible(principal, standing), _not_empty(query.level))
     matches, periods = _periods(query) if query.combined else (query.matches, [])
     statement = statement.where(*periods)
     for match in matches:

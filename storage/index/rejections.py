@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy import Row as Found
 from sqlalchemy.dialects.postgresql import insert
 
-from pacs.access import REJECTING_ROLES, Principal
+from pacs.access import ADMINISTERING, Principal
 from pacs.rejection import Named
 from pacs.uids import uid_hash
 from storage.index.tables import (
@@ -174,7 +174,7 @@ _COLUMNS = (
 def _of(principal: Principal) -> Select[Any]:
     mine = facility_visible(principal, rejections.c.facility_id)
     joined = rejections.join(facilities, facilities.c.id == rejections.c.facility_id)
-    allowed = mine if principal.role in REJECTING_ROLES else false()
+    allowed = mine if principal.role in ADMINISTERING else false()
     return select(*_COLUMNS, _IN_BIN.label("instances")).select_from(joined).where(allowed)
 
 

@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.uids import uid_hash
 from storage.index.exchange import sends
+from storage.index.sharing import grants, restrictions
 from storage.index.tables import instances, patients, series, series_packs, studies, superseded
 from storage.index.writes import PackRow, Row, known_instances
 
@@ -114,14 +115,17 @@ def remove_empty(
     gone = delete(series).where(series.c.id.in_(series_pks), ~packed).returning(series.c.id)
     removed = list(connection.execute(gone).scalars()) if series_pks else []
     # Each is locked before it is asked whether it is empty: nothing can be put into it in between.
-    for table, child, pks in (
-        (studies, series.c.study_pk, study_pks),
-        (patients, studies.c.patient_pk, patient_pks),
+    # A patient of whom somebody said something stays: an objection must not be forgotten.
+    told = (grants.c.patient_pk, restrictions.c.patient_pk)
+    for table, children, pks in (
+        (studies, (series.c.study_pk,), study_pks),
+        (patients, (studies.c.patient_pk, *told), patient_pks),
     ):
         if pks:
             rows = table.c.id.in_(pks)
             connection.execute(select(table.c.id).where(rows).order_by(table.c.id).with_for_update())
-            connection.execute(delete(table).where(rows, ~exists().where(child == table.c.id)))
+            unused = (~exists().where(child == table.c.id) for child in children)
+            connection.execute(delete(table).where(rows, *unused))
     return removed
 
 

@@ -39,6 +39,17 @@ facilities = Table(
     moment("created_at"),
 )  # fmt: skip
 
+departments = Table(
+    "departments", metadata,
+    identity(),
+    owner(),
+    Column("code", Text, nullable=False),
+    words("name"),
+    words("name_en"),
+    moment("created_at"),
+    UniqueConstraint("facility_id", "code"),
+)  # fmt: skip
+
 users = Table(
     "users", metadata,
     identity(),
@@ -47,6 +58,7 @@ users = Table(
     Column("password_hash", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("facility_id", Integer, ForeignKey("facilities.id")),
+    Column("department_id", BigInteger, ForeignKey("departments.id")),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     moment("created_at"),
 )  # fmt: skip

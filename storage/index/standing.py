@@ -1,0 +1,70 @@
+"""What is the same for all studies that somebody asks for: asked once, so that `visible` need not for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select, text
+
+from pacs.access import CARE, PROFESSIONALS, Principal
+from storage.index.tables import patients, studies
+from storage.index.visibility import NAMED_MAX, Standing, granted, opened_to
+
+_ASKED = text("""
+    WITH own AS (SELECT id FROM facilities WHERE code = :own),
+         shared AS (SELECT facility_id, scope, modalities = '{}' AND sensitive_body_parts = '{}' AS whole
+                    FROM sharing_policies WHERE scope <> 'none' AND facility_id IS DISTINCT FROM (SELECT id FROM own)),
+         mine AS (SELECT since, until FROM grants WHERE to_facility_id = (SELECT id FROM own)
+                  UNION ALL SELECT since, until FROM grants
+                  WHERE to_user_id = (SELECT id FROM users WHERE name = :name)
+                  UNION ALL SELECT since, until FROM grants WHERE to_department_id =
+                      (SELECT id FROM departments WHERE code = :department AND facility_id = (SELECT id FROM own)))
+    SELECT (SELECT id FROM own) AS own,
+           ARRAY(SELECT facility_id FROM shared WHERE whole AND scope = 'region' ORDER BY 1) AS region,
+           ARRAY(SELECT facility_id FROM shared WHERE whole AND scope = 'registered' ORDER BY 1) AS registered,
+           ARRAY(SELECT facility_id FROM shared WHERE NOT whole ORDER BY 1) AS narrowed,
+           EXISTS (SELECT FROM restrictions WHERE everywhere AND since <= now() AND (until IS NULL OR until > now()))
+               AS everywhere,
+           EXISTS (SELECT FROM mine WHERE since <= now() AND until > now()) AS has_grants
+    """)
+
+
+def find_standing(connection: Connection, principal: Principal) -> Standing | None:
+    """None for those of whom nothing need be known before."""
+    if principal.role not in PROFESSIONALS:
+        return None  # nothing is asked, so nobody need remember it
+    asked = {"own": principal.facility, "name": principal.name, "department": principal.department}
+    row = connection.execute(_ASKED, asked).one()
+    care = principal.purpose in CARE
+    registered = care and row.own is not None
+    return Standing(
+        own=row.own,
+        region=tuple(row.region) if care else (),
+        registered=tuple(row.registered) if registered else (),
+        narrowed=tuple(row.narrowed) if care else (),
+        patients=_patients(connection, row.own) if registered and (row.registered or row.narrowed) else (),
+        everywhere=row.everywhere,
+        opened=_opened(connection, principal) if row.has_grants else (),
+    )
+
+
+def _opened(connection: Connection, principal: Principal) -> tuple[int, ...] | None:
+    """The studies that were opened to them by name, and that nothing keeps closed; None where they are many."""
+    query = select(studies.c.id).where(opened_to(principal), granted(principal))
+    return _few(connection.execute(query.limit(NAMED_MAX + 1)).scalars().all())
+
+
+def _patients(connection: Connection, own: int) -> tuple[int, ...] | None:
+    """The patients of other facilities who were found to be the same persons as patients of this one."""
+    here, there = patients.alias(), patients.alias()
+    query = (
+        select(there.c.id)
+        .join(here, here.c.person_pk == there.c.person_pk)
+        .where(here.c.facility_id == own, there.c.facility_id != own)
+        .distinct()
+    )
+    return _few(connection.execute(query.limit(NAMED_MAX + 1)).scalars().all())
+
+
+def _few(keys: Sequence[int]) -> tuple[int, ...] | None:
+    return tuple(sorted(keys)) if len(keys) <= NAMED_MAX else None

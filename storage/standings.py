@@ -1,0 +1,76 @@
+"""Standings (`storage.index.standing`), and the studies seen by them, remembered for a moment: a viewer asks for a
+hundred frames in a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from pacs.access import Principal
+from storage.database import Database
+from storage.index.locator import find_studies
+from storage.index.standing import find_standing
+from storage.index.visibility import Standing
+
+REMEMBERED_SECONDS = 1.0  # a standing, and again a study: what is taken back may go on for twice that
+REMEMBERED_MAX = 10_000  # of each
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Standings:
+    """Safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._standings: _Memory[Principal, Standing | None] = _Memory()
+        self._studies: _Memory[tuple[Principal, str], tuple[int, ...]] = _Memory()
+
+    def of(self, principal: Principal) -> Standing | None:
+        """As it was within the last REMEMBERED_SECONDS; None for principals who need none."""
+
+        def find() -> Standing | None:
+            with self._database.read() as connection:
+                return find_standing(connection, principal)
+
+        return self._standings.take(principal, find)
+
+    def studies(self, principal: Principal, standing: Standing, study_uid: str) -> tuple[int, ...]:
+        """The keys of the studies of this UID that may be seen; of none nothing is remembered."""
+
+        def find() -> tuple[int, ...]:
+            with self._database.read() as connection:
+                return find_studies(connection, principal, standing, study_uid)
+
+        return self._studies.take((principal, study_uid), find)
+
+    def forget(self) -> None:
+        """What somebody opened just now they see at once."""
+        self._standings.forget()
+        self._studies.forget()
+
+
+class _Memory(Generic[K, V]):
+    """What was found within the last REMEMBERED_SECONDS, if it is anything."""
+
+    def __init__(self) -> None:
+        self._known: dict[K, tuple[float, V]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: K, find: Callable[[], V]) -> V:
+        asked, known = time.monotonic(), self._known.get(key)
+        if known is not None and asked - known[0] < REMEMBERED_SECONDS:
+            return known[1]
+        found = find()
+        if found != ():
+            with self._lock:
+                if len(self._known) >= REMEMBERED_MAX:
+                    self._known.clear()
+                self._known[key] = (asked, found)
+        return found
+
+    def forget(self) -> None:
+        with self._lock:
+            self._known = {}

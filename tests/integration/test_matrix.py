@@ -1,0 +1,444 @@
+"""Every door × every kind of study: what may be seen is seen, all else answers byte for byte as what does not exist.
+
+The doors are not listed by hand: they are the routes of the application's own OpenAPI document that take a study, the
+searches with a study's UID, and the services of the DICOM node.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, build_role, evt
+
+from storage.standings import REMEMBERED_SECONDS
+from tests.support.ps318 import store
+from tests.support.server import PASSWORD, Server, eventually
+from tests.support.studies import ct_study
+
+OWNER = {"own": "A", "shared": "OPEN", "objected": "OPEN", "embargoed": "OPEN", "sensitive": "OPEN", "modality": "OPEN",
+         "foreign": "CLOSED", "granted": "CLOSED", "expired": "CLOSED", "revoked": "CLOSED", "glass": "CLOSED",
+         "other user": "CLOSED", "own embargoed": "A"}  # fmt: skip
+SEEN = {
+    "clinician": {"own", "shared", "granted", "glass"},
+    "radiologist": {"own", "own embargoed", "shared", "granted"},
+    "technologist": {"own", "own embargoed"},
+    "auditor": set(),
+}  # fmt: skip
+NONE = "none"
+GONE = {"date", "server"}  # headers that may differ
+FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@dataclass
+class Held:
+    """A study: its UIDs, and whose it is."""
+
+    study: str
+    series: str
+    sop: str
+    patient: str = ""
+
+
+@dataclass
+class Region:
+    """A server with three hospitals, and who works there."""
+
+    server: Server
+    studies: dict[str, Held] = field(default_factory=dict)
+    clients: dict[str, httpx.Client] = field(default_factory=dict)
+
+
+def signed_in(server: Server, name: str) -> httpx.Client:
+    form = {"username": name, "password": PASSWORD}
+    token = httpx.post(f"{server.url}/api/auth/token", data=form, timeout=30).raise_for_status().json()
+    bearer = {"Authorization": f"Bearer {token['access_token']}"}
+    return httpx.Client(base_url=server.url, headers=bearer, timeout=60)
+
+
+def staffed(server: Server) -> None:
+    admin = server.client
+    for code in ("A", "OPEN", "CLOSED"):
+        admin.post("/api/facilities", json={"code": code}).raise_for_status()
+        account = {"name": f"admin{code}", "password": PASSWORD, "role": "administrator", "facility": code}
+        admin.post("/api/users", json=account).raise_for_status()
+    for role in SEEN:
+        account = {"name": role, "password": PASSWORD, "role": role, "facility": "A"}
+        admin.post("/api/users", json=account).raise_for_status()
+    account = {"name": "another", "password": PASSWORD, "role": "clinician", "facility": "A"}
+    admin.post("/api/users", json=account).raise_for_status()
+    server.run("facility", "share", "OPEN", "region", "--modality", "CT")
+    policy = {"scope": "region", "modalities": ["CT"], "sensitive_body_parts": []}
+    assert admin.get("/api/facilities/OPEN/sharing").json() == policy
+    server.run("device", "add", "PACSA", "127.0.0.1", "--facility", "A")
+    server.run("remote", "add", "pacsa", "PACSA", "127.0.0.1", "1", "--facility", "A")
+
+
+@pytest.fixture(scope="module")
+def region(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
+    server = Server(workspace / "matrix").start()
+    made = Region(server)
+    try:
+        filled_region(made, tmp_path_factory.mktemp("matrix"))
+        yield made
+    finally:
+        for client in made.clients.values():
+            client.close()
+        server.remove()
+
+
+def filled_region(made: Region, folder: Path) -> None:
+    server = made.server
+    staffed(server)
+    for name in ("adminA", "adminOPEN", "adminCLOSED", "another", *SEEN):
+        made.clients[name] = signed_in(server, name)
+    for case, code in OWNER.items():
+        made.studies[case] = stored(
+            made, folder / case.replace(" ", "-"), code, "MR" if case == "modality" else ""
+        )
+    server.wait_indexed(len(OWNER))
+    eventually(lambda: all(s["thumbnail"] for s in server.get("/api/studies")["studies"]))
+    closed(made)
+    made.studies[NONE] = Held(generate_uid(), generate_uid(), generate_uid())
+    time.sleep(2 * REMEMBERED_SECONDS + 0.5)  # a grant expires, and what is remembered is forgotten
+
+
+def stored(region: Region, folder: Path, code: str, modality: str) -> Held:
+    """A study of a facility, sent by its administrator."""
+    dataset = dcmread(ct_study(folder, slices=1).files[0])
+    if modality:
+        dataset.Modality = modality
+    ours = region.server
+    ours._client, kept = region.clients[f"admin{code}"], ours.client
+    try:
+        assert store(ours, [dataset]).status_code == 200
+    finally:
+        ours._client = kept
+    return Held(
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID, dataset.PatientID
+    )
+
+
+def closed(region: Region) -> None:
+    """Grants, restrictions and a broken glass, each by the API."""
+    at, studies, now = region.clients, region.studies, datetime.now(UTC)
+    soon, later = (now + timedelta(seconds=2)).isoformat(), (now + timedelta(days=1)).isoformat()
+    for case, kind, who in (
+        ("objected", "objection", "adminOPEN"), ("embargoed", "embargo", "adminOPEN"),
+        ("sensitive", "sensitive", "adminOPEN"), ("own embargoed", "embargo", "adminA"),
+    ):  # fmt: skip
+        said = {"study_uid": studies[case].study, "kind": kind, "until": later if kind == "embargo" else None}
+        at[who].post("/api/restrictions", json=said).raise_for_status()
+    for case, until, to in (
+        ("granted", later, {"to_facility": "A"}), ("expired", soon, {"to_facility": "A"}),
+        ("revoked", later, {"to_user": "clinician"}), ("other user", later, {"to_user": "another"}),
+    ):  # fmt: skip
+        given = {"study_uid": studies[case].study, "kind": "referral", "until": until, **to}
+        key = at["adminCLOSED"].post("/api/grants", json=given).raise_for_status().json()["id"]
+        if case == "revoked":
+            assert region.clients["adminCLOSED"].delete(f"/api/grants/{key}").status_code == 204
+    words = {"study_uid": studies["glass"].study, "reason": "polytrauma, unconscious"}
+    opened = at["clinician"].post("/api/break-glass", json=words)
+    assert (opened.status_code, opened.json()["studies"]) == (201, [studies["glass"].study])
+
+
+def doors(server: Server) -> list[tuple[str, str]]:
+    """Method and path of all routes that take a study and change nothing, and searches by its UID."""
+    paths = server.get("/api/openapi.json")["paths"]
+    routes = [
+        ("GET", path) for path, item in sorted(paths.items()) if "get" in item and "{study_uid}" in path
+    ]
+    assert len(routes) > 18, routes
+    searches = [
+        f"/dicom-web/{level}?StudyInstanceUID={{study_uid}}" for level in ("studies", "series", "instances")
+    ]
+    searches += ["/dicom-web/studies?total=true&StudyInstanceUID={study_uid}",
+                 "/dicom-web/instances?SOPInstanceUID={sop_instance}", "/dicom-web/studies?PatientID={patient}",
+                 "/api/studies?patient_id={patient}"]  # fmt: skip
+    uri = "/wado?requestType=WADO&studyUID={study_uid}&seriesUID={series_uid}&objectUID={sop_instance}"
+    searches += [uri, uri + "&contentType=application/dicom"]
+    return routes + [("GET", path) for path in searches]
+
+
+def filled(path: str, of: Held) -> str:
+    known = {"study_uid": of.study, "series_uid": of.series, "sop_instance": of.sop, "frames": "1", "path": "7FE00010",
+             "patient": of.patient or "NOBODY"}  # fmt: skip
+    return re.sub(r"{(\w+)(:\w+)?}", lambda m: known[m.group(1)], path)
+
+
+def asked(
+    client: httpx.Client, method: str, path: str, of: Held, **more: str
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body; what the address itself says is taken out."""
+    return said(client.request(method, filled(path, of), headers={"Accept": "*/*"} | more), of)
+
+
+def said(answer: httpx.Response, of: Held) -> tuple[int, dict[str, str], bytes]:
+    body = answer.content
+    for uid in (of.study, of.series, of.sop, of.patient):
+        if uid:
+            body = body.replace(uid.encode(), b"?")
+    headers = {k: v for k, v in answer.headers.items() if k not in GONE and k != "content-location"}
+    return answer.status_code, headers, body
+
+
+@pytest.mark.parametrize("role", list(SEEN))
+def test_each_door_for_each_study(region: Region, role: str) -> None:
+    counts: Counter[str] = Counter()
+    client = region.clients[role]
+    for method, path in doors(region.server):
+        nothing = asked(client, method, path, region.studies[NONE])
+        for case in OWNER:
+            answer = asked(client, method, path, region.studies[case])
+            if case in SEEN[role]:
+                assert answer != nothing, f"{role} {path} {case}: {answer[:2]}"
+                assert answer[0] in (200, 206), f"{role} {path} {case}: {answer[0]} {answer[2][:200]!r}"
+                counts["seen"] += 1
+            else:
+                assert answer == nothing, f"{role} {path} {case}: {answer[0]} {answer[2][:200]!r}"
+                counts["as if it were not there"] += 1
+    print(f"\n{role}: {sum(counts.values())} answers, {dict(counts)}")
+
+
+def test_forged_and_missing_tokens(region: Region) -> None:
+    """The same for a study that is there and one that is not, at each door."""
+    good = region.clients["clinician"].headers["authorization"]
+    head, body, _ = good.split(".")
+    forged = {"Authorization": f"{head}.{body}.AAAA"}
+    count = 0
+    for headers in ({}, forged):
+        with httpx.Client(base_url=region.server.url, headers=headers, timeout=30) as client:
+            for method, path in doors(region.server):
+                answers = [
+                    asked(client, method, path, region.studies[case]) for case in ("own", "shared", NONE)
+                ]
+                assert answers[0][0] == 401, path
+                assert answers[0] == answers[1] == answers[2], path
+                count += len(answers)
+    print(f"\nforged or missing: {count} answers")
+
+
+def test_conditions_and_ranges_tell_nothing(region: Region) -> None:
+    """Whoever guesses that something is there, and unchanged, learns nothing."""
+    client, count = region.clients["clinician"], 0
+    for more in ({"If-None-Match": "*"}, {"Range": "bytes=0-3"}):
+        for method, path in doors(region.server):
+            nothing = asked(client, method, path, region.studies[NONE], **more)
+            for case in ("foreign", "embargoed", "revoked"):
+                assert asked(client, method, path, region.studies[case], **more) == nothing, f"{path} {case}"
+                count += 1
+    print(f"\nconditions and ranges: {count} answers")
+
+
+def bodies(server: Server) -> list[tuple[str, dict[str, Any]]]:
+    """All that takes a study in the body of a POST, with what else it needs."""
+    known = {"until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "remote": "pacsa", "code": "113001",
+             "reason": "polytrauma, unconscious", "kind": "embargo", "to_facility": "OPEN"}  # fmt: skip
+    document, found = server.get("/api/openapi.json"), []
+    for path, item in sorted(document["paths"].items()):
+        content = item.get("post", {}).get("requestBody", {}).get("content", {})
+        reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+        schema = document["components"]["schemas"].get(reference.rsplit("/", 1)[-1], {})
+        fields = schema.get("properties", {})
+        if "study_uid" in fields and path != "/api/worklist":  # which is of studies to come
+            kind = {"kind": "referral"} if path == "/api/grants" else {}
+            found.append((path, {name: v for name, v in (known | kind).items() if name in fields}))
+    assert len(found) >= 5, found
+    return found
+
+
+def test_what_takes_a_study_in_its_body(region: Region) -> None:
+    """To send, reject, share, restrict or open what may not be seen answers as if it were not there."""
+    count = 0
+    for path, body in bodies(region.server):
+        for who in (
+            "adminA",
+            "technologist",
+            "auditor",
+            *(["clinician"] if path != "/api/break-glass" else []),
+        ):
+            answers = {}
+            for case in ("foreign", "embargoed", "sensitive", "revoked", "expired", NONE):
+                of = region.studies[case]
+                answers[case] = said(region.clients[who].post(path, json=body | {"study_uid": of.study}), of)
+                count += 1
+            assert answers[NONE][0] in (403, 404), f"{who} {path}: {answers[NONE]}"
+            assert all(a == answers[NONE] for a in answers.values()), f"{who} {path}: {answers}"
+    print(f"\nbodies: {count} answers")
+
+
+def test_lists_and_counts_hold_what_is_seen_alone(region: Region) -> None:
+    for role, seen in SEEN.items():
+        listed = region.clients[role].get("/api/studies", params={"limit": 200}).json()["studies"]
+        assert {s["study_uid"] for s in listed} == {region.studies[case].study for case in seen}, role
+        answer = region.clients[role].get("/dicom-web/studies", params={"total": "true", "limit": "1"})
+        assert int(answer.headers.get("x-total-count", "0")) == len(seen), role
+
+
+def test_a_purpose_that_is_no_care_opens_nothing(region: Region) -> None:
+    client = region.clients["clinician"]
+    for purpose, status in (("quality", 0), ("audit", 0), ("emergency", 4), ("referral", 4)):
+        found = client.get("/api/studies", headers={"X-Purpose-Of-Use": purpose}).json()["studies"]
+        assert len(found) == status, purpose
+    assert client.get("/api/studies", headers={"X-Purpose-Of-Use": "curiosity"}).status_code == 400
+
+
+def test_services_of_the_node(region: Region) -> None:
+    """A device sees what is its facility's, and of all else not whether it is there."""
+    count = 0
+    ae = AE("PACSA")
+    for syntax in (FIND, MOVE, GET):
+        ae.add_requested_context(syntax)
+    ae.add_requested_context(CT)
+    received: list[str] = []
+
+    def take(event: Any) -> int:
+        received.append(event.dataset.StudyInstanceUID)
+        return 0
+
+    association = ae.associate(
+        "127.0.0.1", region.server.dicom_port, ae_title="TONGYING",
+        ext_neg=[build_role(CT, scp_role=True)], evt_handlers=[(evt.EVT_C_STORE, take)],
+    )  # fmt: skip
+    assert association.is_established
+    try:
+        for case in (*OWNER, NONE):
+            study = region.studies[case].study
+            identifier = Dataset()
+            identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", study
+            found = [s.Status for s, _ in association.send_c_find(identifier, FIND)]
+            got = [_told(s) for s, _ in association.send_c_get(identifier, GET)]
+            if case == "none":
+                moved = [_told(s) for s, _ in association.send_c_move(identifier, "PACSA", MOVE)]
+                nothing = (found, got, moved)
+            count += 2
+            if OWNER.get(case) == "A":
+                assert found == [0xFF00, 0], case
+                assert got[-1][:2] == (0, 1), (case, got)
+            else:
+                assert (found, got) == ([0], [(0, 0, 0, 0)]), (case, found, got)
+                moved = [_told(s) for s, _ in association.send_c_move(identifier, "PACSA", MOVE)]
+                assert moved == [(0, 0, 0, 0)], (case, moved)
+                count += 1
+        assert nothing == ([0], [(0, 0, 0, 0)], [(0, 0, 0, 0)])
+    finally:
+        association.release()
+    assert set(received) == {region.studies[case].study for case in ("own", "own embargoed")}
+    print(f"\nnode: {count} answers")
+
+
+def _told(status: Dataset) -> tuple[int, ...]:
+    names = ("NumberOfCompletedSuboperations", "NumberOfFailedSuboperations", "NumberOfWarningSuboperations")
+    return (status.Status, *(int(getattr(status, name, 0) or 0) for name in names))
+
+
+def test_a_grant_that_is_revoked_is_closed_within_seconds(region: Region) -> None:
+    study, client = region.studies["foreign"].study, region.clients["radiologist"]
+    path = f"/dicom-web/studies/{study}/metadata"
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    given = {"study_uid": study, "kind": "consultation", "until": until, "to_facility": "A"}
+    assert client.get(path).status_code == 404
+    key = region.clients["adminCLOSED"].post("/api/grants", json=given).json()["id"]
+    eventually(lambda: client.get(path).status_code == 200, 2 * REMEMBERED_SECONDS + 1)
+    assert region.clients["adminCLOSED"].delete(f"/api/grants/{key}").status_code == 204
+    eventually(lambda: client.get(path).status_code == 404, 2 * REMEMBERED_SECONDS + 1)
+
+
+def test_emergencies_are_told_to_the_owner(region: Region) -> None:
+    rows = region.clients["adminCLOSED"].get("/api/break-glass").json()["rows"]
+    assert [(r["kind"], r["made_by"], r["reason"]) for r in rows] == [
+        ("emergency", "clinician", "polytrauma, unconscious")
+    ]
+    assert region.clients["adminOPEN"].get("/api/break-glass").json()["rows"] == [], "it is not theirs"
+    assert region.clients["clinician"].get("/api/break-glass").json()["rows"] == []
+    note = f"/api/break-glass/{rows[0]['id']}/note"
+    assert region.clients["adminOPEN"].post(note).status_code == 404
+    assert [region.clients["adminCLOSED"].post(note).status_code for _ in range(2)] == [204, 409]
+
+
+@pytest.mark.parametrize(
+    ("who", "body", "status"),
+    [
+        ("clinician", {"reason": "short"}, 400),
+        ("technologist", {"reason": "polytrauma, unconscious"}, 403),
+        ("adminA", {"reason": "polytrauma, unconscious"}, 403),
+        ("clinician", {"reason": "polytrauma, unconscious", "role": "administrator"}, 400),
+    ],
+)
+def test_who_may_not_break_the_glass(region: Region, who: str, body: dict[str, str], status: int) -> None:
+    asked_for = {"study_uid": region.studies["foreign"].study} | body
+    assert region.clients[who].post("/api/break-glass", json=asked_for).status_code == status
+
+
+def test_breaking_the_glass_tells_nothing_of_what_stays_closed(region: Region) -> None:
+    answers = [
+        region.clients["clinician"].post(
+            "/api/break-glass",
+            json={"study_uid": region.studies[case].study, "reason": "polytrauma, unconscious"},
+        )
+        for case in ("embargoed", NONE)
+    ]
+    assert [a.status_code for a in answers] == [404, 404]
+    assert answers[0].content == answers[1].content
+
+
+def test_only_owners_share_and_restrict(region: Region) -> None:
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    given = {
+        "study_uid": region.studies["shared"].study,
+        "kind": "referral",
+        "until": until,
+        "to_facility": "CLOSED",
+    }
+    said = {"study_uid": region.studies["shared"].study, "kind": "sensitive"}
+    for who in ("clinician", "adminA"):
+        assert region.clients[who].post("/api/grants", json=given).status_code == 404, "no study of A"
+        assert region.clients[who].post("/api/grants", json=given | {"facility": "OPEN"}).status_code == 403
+    assert region.clients["adminA"].post("/api/restrictions", json=said).status_code == 404
+    assert (
+        region.clients["adminA"].post("/api/restrictions", json=said | {"facility": "OPEN"}).status_code
+        == 404
+    )
+    assert region.clients["clinician"].post("/api/restrictions", json=said).status_code == 403
+    assert (
+        region.clients["adminA"].put("/api/facilities/OPEN/sharing", json={"scope": "none"}).status_code
+        == 404
+    )
+
+
+def test_nobody_raises_oneself(region: Region) -> None:
+    """Facility administrators rule their own facility, and nobody changes what they are (mass assignment)."""
+    admin, new = region.clients["adminA"], {"name": "n1", "password": PASSWORD, "role": "clinician"}
+    attempts = [
+        admin.patch("/api/users/adminA", json={"facility": None}),
+        admin.patch("/api/users/adminA", json={"role": "auditor"}),
+        admin.post("/api/users", json=new),
+        admin.post("/api/users", json=new | {"facility": None, "role": "administrator"}),
+        admin.patch("/api/users/clinician", json={"facility": None}),
+        region.clients["clinician"].patch("/api/users/clinician", json={"role": "administrator"}),
+        region.clients["clinician"].post("/api/users", json=new | {"facility": "A"}),
+    ]
+    assert [a.status_code for a in attempts] == [403] * len(attempts)
+    hidden = [
+        admin.post("/api/users", json=new | {"facility": "OPEN"}),
+        admin.patch("/api/users/adminOPEN", json={"active": False}),
+        admin.patch("/api/users/admin", json={"active": False}),
+        admin.patch("/api/users/clinician", json={"facility": "OPEN"}),
+    ]
+    assert [a.status_code for a in hidden] == [404] * len(hidden)
+    for more in ({"is_admin": True}, {"id": 1}, {"password_hash": "x"}, {"role": "device"}, {"role": "link"}):
+        assert admin.post("/api/users", json=new | {"facility": "A"} | more).status_code == 400
+    names = {u["name"] for u in admin.get("/api/users").json()["users"]}
+    assert names == {"adminA", "another", *SEEN}
