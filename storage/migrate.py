@@ -10,7 +10,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from storage.database import Database
-from storage.index.exchange import SCHEMA
+from storage.index import exchange  # noqa: F401  its tables, in the same metadata
+from storage.index.identity import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x546F6E67  # any number that no other advisory lock of ours has

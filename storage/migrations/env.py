@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from storage.index.exchange import SCHEMA
+from storage.index import exchange  # noqa: F401  its tables, in the same metadata
+from storage.index.identity import SCHEMA
 
 
 def run(connection: Connection) -> None:
