@@ -12,7 +12,7 @@ from sqlalchemy import Connection, update
 
 from pacs.access import Principal
 from pacs.errors import Conflict, NotFound
-from pacs.identity import Group, masked_phone
+from pacs.identity import Group, masked_phone, read_resident_number
 from pacs.identity.linking import PATIENTS_MAX, contradict
 from storage.archive import Archive
 from storage.index import linking, persons, steps
@@ -64,7 +64,7 @@ def find_patient(archive: Archive, principal: Principal, patient_pk: int) -> See
         row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound("there is no such patient")
-    return _seen(row)
+    return seen(row)
 
 
 def patients_of_person(archive: Archive, principal: Principal, patient_pk: int) -> list[SeenPatient]:
@@ -72,7 +72,7 @@ def patients_of_person(archive: Archive, principal: Principal, patient_pk: int) 
     find_patient(archive, principal, patient_pk)
     query = persons.patients_of_person(principal, patient_pk).limit(PATIENTS_MAX)
     with archive.database.read() as connection:
-        return [_seen(row) for row in connection.execute(query)]
+        return [seen(row) for row in connection.execute(query)]
 
 
 def studies_of_person(archive: Archive, principal: Principal, patient_pk: int) -> list[str]:
@@ -97,7 +97,7 @@ def list_persons(
     """Linked patients by their persons, from above the person `after`; the last person of a page may go on."""
     with archive.database.read() as connection:
         found = connection.execute(persons.seen_persons(principal, after).limit(min(limit, PAGE_MAX)))
-        return [_seen(row) for row in found]
+        return [seen(row) for row in found]
 
 
 def list_reviews(
@@ -109,7 +109,7 @@ def list_reviews(
         rows = connection.execute(query).mappings().all()
         pks = {row[name] for row in rows for name in ("low_pk", "high_pk")}
         query = persons.seen_patients(principal, pks)
-        shown = {row.id: _seen(row) for row in connection.execute(query)}
+        shown = {row.id: seen(row) for row in connection.execute(query)}
     return [
         Review(shown[r["low_pk"]], shown[r["high_pk"]], r["bits"], r["why"], r["state"], r["decided_by"])
         for r in rows
@@ -267,11 +267,13 @@ def _check_pair(archive: Archive, principal: Principal, one: int, other: int) ->
         raise Conflict("a pair is of two patients")
 
 
-def _seen(row: Any) -> SeenPatient:
+def seen(row: Any) -> SeenPatient:
+    """A row of `storage.index.persons` as it is shown."""
     found = row._mapping
+    number = read_resident_number(found["patient_id"])  # some hospitals take it for their own ID
     return SeenPatient(
-        found["id"], found["facility"], found["patient_id"], found["issuer"], found["patient_name"],
-        found["birth_date"], found["sex"], found["person_pk"], masked_phone(found["phone"] or ""),
-        found["resident_masked"] or "", bool(found["reused"]), found["said_name"] or "", found["said_birth_date"],
-        found["said_sex"] or "",
+        found["id"], found["facility"], number.masked() if number else found["patient_id"], found["issuer"],
+        found["patient_name"], found["birth_date"], found["sex"], found["person_pk"],
+        masked_phone(found["phone"] or ""), found["resident_masked"] or "", bool(found["reused"]),
+        found["said_name"] or "", found["said_birth_date"], found["said_sex"] or "",
     )  # fmt: skip

@@ -49,6 +49,20 @@ def studies_of_person(principal: Principal, patient_pk: int) -> Select[Any]:
     )
 
 
+def seen_studies_of_person(principal: Principal, patient_pk: int) -> Select[Any]:
+    """The same studies, as a summary tells them."""
+    of = studies.c
+    return studies_of_person(principal, patient_pk).with_only_columns(
+        of.study_uid,
+        of.patient_pk,
+        of.study_date,
+        of.description,
+        of.modalities,
+        of.series_count,
+        of.instance_count,
+    )
+
+
 def patients_of_study(principal: Principal, study_uid: str) -> Select[Any]:
     """The patients of a study that may be seen."""
     return select(studies.c.patient_pk).where(studies.c.study_uid == study_uid, visible(principal))

@@ -161,6 +161,22 @@ def add_review(connection: Connection, pair: tuple[int, int], bits: float, why: 
     connection.execute(again)
 
 
+_LAST = (
+    select(link_events.c.to_person)
+    .where(link_events.c.patient_pk == patients.c.id)
+    .order_by(link_events.c.id.desc())
+    .limit(1)
+    .correlate(patients)
+    .scalar_subquery()
+)
+
+
+def misplaced(connection: Connection, limit: int) -> Sequence[int]:
+    """Patients who are not where their last step put them: something else than steps moved them."""
+    query = select(patients.c.id).where(patients.c.person_pk.is_distinct_from(_LAST))
+    return connection.execute(query.order_by(patients.c.id).limit(limit)).scalars().all()
+
+
 def read_demographics(connection: Connection, pk: int) -> Row:
     """One row of `demographics`, locked."""
     query = select(demographics).where(demographics.c.id == pk).with_for_update()

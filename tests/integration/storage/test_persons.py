@@ -17,6 +17,7 @@ from pacs.errors import Conflict, NotFound
 from pacs.identity.resident import check_character
 from storage import persons
 from storage.archive import Archive
+from storage.check import check
 from storage.facilities import add_facility
 from storage.indexing import index_pack
 from storage.linking import link_due
@@ -299,6 +300,18 @@ def test_only_what_may_be_seen(archive: Archive, arrive: Arrive) -> None:
     clinician = Principal("c", Role.LINK, "EAST")
     assert persons.list_persons(archive, clinician) == []
     assert {p.id for p in persons.list_persons(archive, ADMIN)} == {east, west}
+
+
+def test_check_finds_who_was_moved_by_no_step(archive: Archive, arrive: Arrive) -> None:
+    one, two = arrive("EAST"), arrive("WEST")
+    assert linked(archive, one) == {one, two}
+    assert check(archive).findings == []
+    move = text("UPDATE patients SET person_pk = :person WHERE id = :pk")
+    with archive.database.begin() as connection:
+        connection.execute(move, {"person": None, "pk": two})
+    assert check(archive).findings == [f"patient {two} is not where its last step put it"]
+    with archive.database.begin() as connection:
+        connection.execute(move, {"person": shown(archive, one).person, "pk": two})
 
 
 def registered(archive: Archive) -> None:
