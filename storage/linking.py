@@ -21,7 +21,8 @@ from storage.index.linking import Patient
 from storage.index.steps import Step
 
 log = get("linking")
-BATCH = 50
+BATCH = 10  # patients of a transaction, whose rows are held for about a tenth of a second
+LOCKED = ("55P03", "40P01")  # SQLSTATE: the row is locked, or was a deadlock's
 LATER_SECONDS = 600.0  # for a patient that could not be compared
 BUSY_SECONDS = 2.0  # for one whose row somebody else holds
 AUTOMATIC = ""
@@ -36,41 +37,29 @@ def link_due(archive: Archive, seconds: float) -> int:
         population = linking.population(connection)
     while time.monotonic() < until:
         with archive.database.begin() as connection:
-            waiting = linking.due(connection, BATCH)
-        for patient_pk in waiting:
-            if not _link_one(archive, patient_pk, population):
-                return done
-            done += 1
-            if time.monotonic() > until:
+            if not steps.take_turn(connection, wait=False):
                 break
-        if not waiting:
+            waiting = linking.due(connection, BATCH)
+            for patient_pk in waiting:
+                _link_one(connection, patient_pk, population)
+        done += len(waiting)
+        if len(waiting) < BATCH:
             break
     return done
 
 
-def _link_one(archive: Archive, patient_pk: int, population: int) -> bool:
-    """One patient, one transaction; False where another process links now."""
+def _link_one(connection: Connection, patient_pk: int, population: int) -> None:
+    """One patient; what goes wrong with it stops no other."""
     try:
-        with archive.database.begin() as connection:
-            if not steps.take_turn(connection, wait=False):
-                return False
+        with connection.begin_nested():
             link_patient(connection, patient_pk, population)
     except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) not in (
-            "55P03",
-            "40P01",
-        ):  # its row is locked, or was a deadlock's
+        if getattr(error.orig, "sqlstate", None) not in LOCKED:
             raise
-        _put_off(archive, patient_pk, BUSY_SECONDS)
+        linking.put_off(connection, patient_pk, BUSY_SECONDS)
     except Exception as error:
         log.error("patient_not_compared", patient=patient_pk, error=type(error).__name__, exc_info=error)
-        _put_off(archive, patient_pk, LATER_SECONDS)
-    return True
-
-
-def _put_off(archive: Archive, patient_pk: int, seconds: float) -> None:
-    with archive.database.begin() as connection:
-        linking.put_off(connection, patient_pk, seconds)
+        linking.put_off(connection, patient_pk, LATER_SECONDS)
 
 
 def link_patient(connection: Connection, patient_pk: int, population: int) -> None:
