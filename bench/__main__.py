@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import machine, page, query, report, retrieve, search, store
+from bench import identity, machine, page, query, report, retrieve, search, store
 from bench.measure import Group
 from bench.peers import ORTHANC, STORESCP, TONGYING, available, running
 from bench.run import FULL, QUICK, TINY, Run, Sizes
@@ -24,6 +24,7 @@ GROUPS: dict[str, Callable[[Run], Group]] = {
     "search": search.measure,
     "retrieve": retrieve.measure,
     "page": page.measure,
+    "identity": identity.measure,
     "query": query.measure,  # the last: it fills the index
 }
 
@@ -78,7 +79,9 @@ def _sizes(options: argparse.Namespace) -> Sizes:
 
 
 def _measure(names: list[str], sizes: Sizes, folder: Path, peers: list[str], console: Console) -> list[Group]:
-    wanted = [p for p in peers if p == TONGYING or set(names) != {"page"}]
+    wanted = [] if set(names) == {"identity"} else peers
+    if set(names) <= {"page", "identity"}:
+        wanted = [p for p in wanted if p == TONGYING]
     groups = []
     with running(folder, wanted) as started:
         run = Run(sizes, folder, started, console)

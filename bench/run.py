@@ -23,11 +23,12 @@ class Sizes:
     requests: int = 100  # of each small kind
     page_rounds: int = 5
     indexed: int = 100_000  # studies among which C-FIND finds its hundred
+    persons: int = 100_000  # whose patients are linked
     settle_seconds: float = 0.3  # before each turn of C-STORE, after a sync of all disks; 0: neither
 
 
 FULL = Sizes()
-QUICK = Sizes(images=200, rounds=5, studies=20, requests=40)
+QUICK = Sizes(images=200, rounds=5, studies=20, requests=40, persons=20_000)
 TINY = Sizes(
     side=64,
     images=8,
@@ -38,6 +39,7 @@ TINY = Sizes(
     requests=3,
     page_rounds=1,
     indexed=200,
+    persons=1_000,
     settle_seconds=0,
 )
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "rejected": ("cli_rejection:rejected_app", "What is rejected: look, restore, erase."),
     "facility": ("cli_registry:facility_app", "Hospitals and clinics."),
     "device": ("cli_registry:device_app", "Modalities and other systems that may call the node."),
+    "person": ("cli_persons:person_app", "Who is who: patients linked across facilities."),
     "user": ("cli_users:user_app", "Who may sign in."),
     "remote": ("cli_exchange:remote_app", "Systems that we call: receivers of images, and their like."),
     "route": ("cli_exchange:route_app", "Rules: what arrives and fits is sent on."),

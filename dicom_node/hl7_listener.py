@@ -1,4 +1,5 @@
-"""Orders over HL7 v2 and MLLP: a message is answered AA only when its entries are in the worklist, committed."""
+"""Orders and patients' data over HL7 v2 and MLLP: a message is answered AA only when its entries are in the worklist,
+or its corrections kept, committed."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ import time
 
 from dicom_node.mllp import Frames, framed
 from dicom_node.tls import HANDSHAKE_SECONDS_MAX, hl7_context
+from pacs.adt import adt_of, is_adt
 from pacs.errors import BadAttributes, NotFound, TooLarge
 from pacs.hl7message import OrderError, OrderMessage, read_message, refuse
 from pacs.logs import get
 from pacs.orders import orders_of
+from storage.adt import take
 from storage.archive import Archive
 from storage.database import Refused, Unavailable
 from storage.facilities import LOCAL
@@ -236,7 +239,10 @@ class Hl7Listener:
         """Commit what the message asks for; why it cannot be done, or None."""
         try:
             facility = self._senders.facility(peer, message)
-            entries = carry_out(self._archive, facility, orders_of(message))
+            if is_adt(message):
+                entries = take(self._archive, facility, adt_of(message))
+            else:
+                entries = len(carry_out(self._archive, facility, orders_of(message)))
         except OrderError as error:
             return error
         except BadAttributes as error:
@@ -250,7 +256,7 @@ class Hl7Listener:
         except Exception as error:
             log.error("order_failed", peer=peer, error=type(error).__name__, exc_info=error)
             return OrderError("AR", 207, "MSH^1", "an error within the archive; see its log")
-        log.info("order_taken", peer=peer, facility=facility, kind=message.kind, entries=len(entries))
+        log.info("order_taken", peer=peer, facility=facility, kind=message.kind, entries=entries)
         return None
 
 

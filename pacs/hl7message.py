@@ -18,7 +18,7 @@ from pacs.encoded.recognise import is_utf8, recognise
 from pacs.errors import TongyingError
 
 CHARACTERS_MAX = 128 * 1024  # of the segments that are read; the library splits them in about a second
-READ = ("MSH", "PID", "PV1", "ORC", "TQ1", "OBR", "IPC", "ZDS")
+READ = ("MSH", "PID", "MRG", "PV1", "ORC", "TQ1", "OBR", "IPC", "ZDS")
 # MSH-18 (table 0211) by its letters and digits. UTF-16 cannot be framed by MLLP.
 _CODECS = {
     "UNICODEUTF8": "utf-8", "UNICODE": "utf-8", "UTF8": "utf-8", "GB180302000": "gb18030", "GB18030": "gb18030",

@@ -148,7 +148,7 @@ def _entry(procedure: _Procedure, ipc: Segment) -> Json:
 def _patient(pid: Segment, pv1: Segment) -> Json:
     if not pid.text(3):
         raise OrderError("AE", 101, "PID^1^3", "the patient ID is missing")
-    name = _name(pid)
+    name = patient_name(pid)
     if not name:
         raise OrderError("AE", 101, "PID^1^5", "the patient name is missing")
     sex = pid.text(8).upper()
@@ -156,7 +156,7 @@ def _patient(pid: Segment, pv1: Segment) -> Json:
         PATIENT_NAME: element("PN", pn_json(name)),
         PATIENT_ID: _lo(pid.text(3)),
         "00100021": _lo(pid.text(3, 4)),  # Issuer of Patient ID
-        "00100030": element("DA", _day(pid.text(7))),
+        "00100030": element("DA", day_of(pid.text(7))),
         "00100040": element("CS", sex if sex in ("M", "F", "O") else ""),
         "00101040": _lo(pid.text(11)),  # Patient's Address
         "00380010": _lo(pv1.text(19) or pid.text(18)),  # Admission ID
@@ -166,7 +166,7 @@ def _patient(pid: Segment, pv1: Segment) -> Json:
     }
 
 
-def _name(pid: Segment) -> str:
+def patient_name(pid: Segment) -> str:
     """PID-5, each repetition a component group by its name representation code (XPN.8)."""
     groups = ["", "", ""]
     for repetition in range(pid.repetitions(5)):
@@ -202,7 +202,7 @@ def _step(procedure: _Procedure, ipc: Segment) -> Json:
         STATION_AE: element("AE", ipc.text(9) or orc.text(18)),
         "00400010": element("SH", ipc.text(7)),  # Scheduled Station Name
         "00400011": element("SH", ipc.text(8)),  # Scheduled Procedure Step Location
-        START_DATE: element("DA", _day(when)),
+        START_DATE: element("DA", day_of(when)),
         START_TIME: element("TM", _clock(when)),
         STEP_ID: element("SH", ipc.text(4) or obr.text(20)),
         STEP_TEXT: _lo(ipc.text(6, 2) or obr.text(4, 5) or obr.text(4, 2) or obr.text(44, 2)),
@@ -231,7 +231,7 @@ def _lo(text: str) -> Json:
     return element("LO", text[:LO_CHARACTERS_MAX])
 
 
-def _day(written: str) -> str:
+def day_of(written: str) -> str:
     found = _TIME.match(written)
     return found[1] if found else ""
 

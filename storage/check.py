@@ -18,6 +18,7 @@ from storage import records
 from storage.archive import Archive
 from storage.blobs import ObjectReader
 from storage.contents import Entry
+from storage.index import steps
 from storage.index.erasures import known_keys
 from storage.index.tables import asides, incidents, instances, packs, series, series_packs, studies
 from storage.packnames import progressive_key, thumbnail_key
@@ -58,6 +59,8 @@ def check(
     with archive.database.begin() as connection:
         _check_studies(connection, report)
         _check_instances(connection, report)
+        astray = steps.misplaced(connection, PAGE)
+        report.findings += [f"patient {pk} is not where its last step put it" for pk in astray]
         report.incidents = connection.execute(
             select(func.count()).select_from(incidents).where(incidents.c.resolved_at.is_(None))
         ).scalar_one()

@@ -28,6 +28,7 @@ from storage.blobs import ObjectReader
 from storage.claims import claimed, of_pack
 from storage.contents import Entry
 from storage.database import Unavailable
+from storage.identity import Hearing
 from storage.index import writes
 from storage.index.writes import PackRow
 from storage.lanes import Turns, waiting_packs
@@ -200,10 +201,12 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
         before = _take_back(archive, connection, pack, batch, sifted.batch)
     outcome.series += rejection.withdraw(archive, connection, pack.facility_id, sifted.named)
     sorter = _Sorter(archive, connection, pack, sifted.batch)
+    hearing = Hearing(archive, connection, pack.facility_id)
     shown: list[tuple[Record, Entry]] = []
     arrivals = []
     for key, group in _grouped(sifted.batch.parsed):
         patient_pk, study_pk, series_pk = _rows(connection, pack.facility_id, group[0])
+        hearing.note(patient_pk, group[0].attributes)
         if key[1] and writes.other_patients(connection, pack.facility_id, group[0].study_uid, patient_pk):
             reason = "the same Study Instance UID came under another patient"
             incidents.append(_incident(pack, group[0].record, "patient", group[0].entry.sop_instance, reason))

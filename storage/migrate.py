@@ -10,8 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from storage.database import Database
-from storage.index import sharing  # noqa: F401  its tables are in the schema too
-from storage.index.exchange import SCHEMA
+from storage.index.schema import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x546F6E67  # any number that no other advisory lock of ours has

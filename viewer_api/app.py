@@ -22,9 +22,11 @@ from viewer_api import (
     cross_origin,
     devices,
     exchange,
+    fhir,
     metrics,
     openapi,
     pages,
+    persons,
     portal,
     problems,
     rejections,
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
         capabilities.router,
         portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
         sharing.router, users.router,
+        persons.router, fhir.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

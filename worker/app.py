@@ -20,6 +20,7 @@ from storage.erasing import erase_due
 from storage.hints import DERIVE_SERIES, INDEX_PACK, MAKE_PROGRESSIVE, SWEEP, CeleryHints
 from storage.indexing import index_next
 from storage.lanes import Turns
+from storage.linking import link_due
 from storage.progression import make_progressive
 from storage.renditions import derive_series
 from storage.sweeps import sweep
@@ -32,6 +33,7 @@ AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is a
 PROGRESSIVE_SECONDS = 2.0  # of work at renditions for one hint
 INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, PROGRESSIVE_SECONDS_MAX = 600, 120, 60
 SWEEP_SECONDS_MAX, ERASE_SECONDS_MAX = 60, 600
+LINK_SECONDS, LINK_SECONDS_MAX = 1.0, 60  # of linking for one sweep
 
 
 @worker_init.connect
@@ -93,10 +95,12 @@ def progressive() -> None:
 
 @app.task(name=SWEEP)
 def sweep_now() -> None:
-    """Hint again what waits, and erase what is to be erased."""
+    """Hint again what waits, link patients that are new or changed, and erase what is to be erased."""
     try:
         with ends_within(SWEEP_SECONDS_MAX):
             sweep(archive(), hints())
+        with ends_within(LINK_SECONDS_MAX):
+            link_due(archive(), LINK_SECONDS)
         with ends_within(ERASE_SECONDS_MAX):
             erase_due(archive())
     except AWAY as error:

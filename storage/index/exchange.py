@@ -27,8 +27,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from storage.index.columns import count, identity, metadata, moment, owner, words
 from storage.index.tables import packs, series
 
-SCHEMA = metadata  # with this module and the one above, all tables are in it
-
 
 def _due() -> tuple[Column[Any], ...]:
     """Of a row that is work: its state, how often it was tried, and when it is due again."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from storage.index import sharing  # noqa: F401  its tables are in the schema too
-from storage.index.exchange import SCHEMA
+from storage.index.schema import SCHEMA
 
 
 def run(connection: Connection) -> None:

@@ -50,6 +50,29 @@ def omi(control: str = "NW", *, steps: tuple[tuple[str, str], ...] = (("S1", "CT
     )  # fmt: skip
 
 
+def adt(
+    trigger: str,
+    patient_id: str,
+    name: str,
+    birth: str,
+    sex: str,
+    *,
+    phone: str = "",
+    number: str = "",
+    merged: str = "",
+    sender: str = "HIS",
+) -> str:
+    """ADT of HL7 2.5: a patient, with a resident number, and with the ID that becomes this one's (A40)."""
+    ids = f"{patient_id}^^^HOSPITAL^PI" + (f"~{number}^^^CN^NNCHN" if number else "")
+    return _message(
+        ("MSH", {3: sender, 4: "HOSPITAL", 5: "TONGYING", 6: "REGION", 7: "20260704", 9: f"ADT^{trigger}", 10: "M3",
+                 11: "P", 12: "2.5", 18: "UNICODE UTF-8"}),
+        ("EVN", {2: "20260704"}),
+        ("PID", {3: ids if patient_id else "", 5: name, 7: birth, 8: sex, 13: phone}),
+        *((("MRG", {1: f"{merged}^^^HOSPITAL^PI"}),) if merged else ()),
+    )  # fmt: skip
+
+
 def _message(*segments: tuple[str, dict[int, str]]) -> str:
     """Of segments by name, their fields by number."""
     return "".join(_segment(name, fields) + "\r" for name, fields in segments)

@@ -1,0 +1,8 @@
+"""All tables, in one metadata: each module registers its own."""
+
+from __future__ import annotations
+
+from storage.index import exchange, identity, sharing, tables
+from storage.index.columns import metadata as SCHEMA
+
+__all__ = ["SCHEMA", "exchange", "identity", "sharing", "tables"]
