@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
 from pacs.settings import Settings
 from storage import contents
+from storage.audit.recorder import Recorder
 from storage.blobs import ObjectStore, open_store
 from storage.contents import Entry
 from storage.database import Database, open_database
@@ -25,6 +26,11 @@ class Archive:
     database: Database
     objects: ObjectStore
     shelf: Shelf  # for retrieve alone: what is visible never changes
+    audit: Recorder = field(init=False)
+
+    def __post_init__(self) -> None:
+        recorder = Recorder(self.settings, self.database, self.objects)
+        object.__setattr__(self, "audit", recorder)  # of what is frozen
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -49,6 +55,7 @@ class Archive:
         return [m for key in keys for m in contents.decode_metadata(self.objects.get(key))]
 
     def close(self) -> None:
+        self.audit.close()
         self.database.close()
 
 

@@ -30,6 +30,7 @@ from viewer_api import (
     rejections,
     worklist,
 )
+from viewer_api.audited import Audited
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
@@ -56,12 +57,14 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.tokens = auth.TokenIssuer(archive)
         app.state.intake = Intake(archive)
         app.state.intake.recover()
+        archive.audit.recover()
         yield
         app.state.intake.close()
         archive.close()
 
     app = FastAPI(title="Tongying 通影", version=VERSION, lifespan=lifespan, openapi_url="/api/openapi.json",
                   docs_url=None, redoc_url=None)  # fmt: skip
+    app.add_middleware(Audited)
     app.add_middleware(SmallAnswersZipped)
     app.add_middleware(SmallBodies)
     app.add_middleware(Located)

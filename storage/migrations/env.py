@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
+from storage.index import ledger  # noqa: F401  its table registers with the others
 from storage.index.exchange import SCHEMA
 
 
