@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from pacs.access import Principal
+from pacs.uids import UID_LENGTH_MAX, is_uid
 
 GENESIS = bytes(32)  # what stands before the first entry
 TEXT_CHARACTERS_MAX = 200  # of names, titles and addresses
@@ -98,7 +99,8 @@ class Entry:
                 "purpose": principal.purpose.value,
             } | told
         texts = {k: clean(v, _longest(k)) for k, v in told.items() if k in _TEXTS}
-        studies = tuple(clean(uid) for uid in told.pop("studies", ())[:NAMED_MAX])
+        # What was asked for where a UID belongs, and is none, may be a name.
+        studies = tuple(uid for uid in told.pop("studies", ())[:NAMED_MAX] if is_uid(uid, UID_LENGTH_MAX))
         return cls(at=datetime.now(UTC), service=service, action=action, studies=studies, **(told | texts))
 
 

@@ -159,6 +159,7 @@ def _example(of: Attribute) -> str:
     return "20260101-20261231" if of.vr == "DA" else "0800-1200"
 
 
+_NUMBERS = frozenset({"UI", "DA", "TM", "DT", "IS"})
 _NAMED = frozenset({"PN", "LT", "ST", "UT"})  # VRs of names and of what people write
 
 
@@ -169,6 +170,8 @@ def shown_key(name: str, value: str) -> str:
     plain = name in _PLAIN_PARAMETERS or (
         known is not None and known.vr not in _NAMED and known.keyword != "PatientBirthDate"
     )
+    if known is not None and known.vr in _NUMBERS and any(c.isalpha() for c in value):
+        plain = False  # it is none, and may be anything
     said = known.keyword if known else name[:40]
     return f"{said}={value[:VALUE_CHARACTERS_MAX]}" if plain else said
 
@@ -177,5 +180,5 @@ def shown_key(name: str, value: str) -> str:
 _PLAIN_PARAMETERS = frozenset({
     "limit", "offset", "includefield", "fuzzymatching", "patient_id", "accession", "modality", "date_from", "date_to",
     "studyUID", "seriesUID", "objectUID", "frameNumber", "contentType", "facility", "status", "state", "remote", "note",
-    "study_uid", "action", "outcome", "owner", "since", "until", "who",
+    "study_uid", "action", "outcome", "owner", "since", "until", "who", "QueryRetrieveLevel",
 })  # fmt: skip

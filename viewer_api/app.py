@@ -18,6 +18,7 @@ from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
 from viewer_api import (
+    audit,
     auth,
     cross_origin,
     devices,
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
         wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
         portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
+        audit.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

@@ -143,7 +143,7 @@ class _Event:
         failed = self._outcome is not Outcome.SUCCESS
         if not self._rule.repeated and not (failed and self._rule.action is not Action.SIGN_IN):
             return None
-        asked = self._asked() if failed or self._rule.action is Action.QUERY else ""
+        asked = self._asked() if failed or self._rule.action in (Action.QUERY, Action.READ_TRAIL) else ""
         return (self._who, self._address, self._rule, self._outcome, self._studies(), asked)
 
     def _studies(self) -> tuple[str, ...]:
