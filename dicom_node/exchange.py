@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from dicom_node.auditing import AuditTrail
+from dicom_node.auditing import AuditSyslog, AuditTrail
 from dicom_node.commitment import Reports
 from dicom_node.echo import Echoes
 from dicom_node.hl7_listener import Hl7Orders
@@ -57,6 +57,7 @@ JOBS: list[Callable[[Archive], Job]] = [
     Hl7Orders,
     Echoes,
     AuditTrail,
+    AuditSyslog,
 ]
 
 

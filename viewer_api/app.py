@@ -59,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.intake = Intake(archive)
         app.state.intake.recover()
         archive.audit.recover()
+        archive.audit.start()
         yield
         app.state.intake.close()
         archive.close()

@@ -108,7 +108,9 @@ class Audited:
                 return True
         self._writing[key] = done = asyncio.get_running_loop().create_future()
         try:
-            kept = await self._write(recorder, event)
+            # Pictures do not wait for the disk: their entry is in the journal, and on the disk a moment later.
+            noted = event.is_picture and recorder.note(event.entry())
+            kept = noted or await self._write(recorder, event)
             if kept:
                 recorder.recent.note(key)
             return kept
@@ -137,6 +139,11 @@ class _Event:
         self._path: dict[str, Any] = scope.get("path_params") or {}
         self._outcome = REFUSALS.get(status, Outcome.SUCCESS if status < 400 else Outcome.FAILED)
         self.key = self._key()
+
+    @property
+    def is_picture(self) -> bool:
+        """Of which many come one after the other."""
+        return self._rule.action is Action.VIEW and self._outcome is Outcome.SUCCESS
 
     def _key(self) -> Hashable | None:
         """What is told once a minute; None for what is told each time."""

@@ -62,11 +62,12 @@ class Journal:
                 raise
             self._written, self._bytes = number, self._bytes + len(line)
         if durable:
-            self._sync(number)
+            self.sync(number)
 
-    def _sync(self, number: int) -> None:
+    def sync(self, number: int = 0) -> None:
+        """Have what was written up to this number, or all, on the disk."""
         with self._syncing:
-            if self._synced >= number:
+            if self._synced >= (number or self._written):
                 return  # another thread's sync took it along
             with self._lock:
                 written = self._written

@@ -1,6 +1,7 @@
 """The recorder: what a process tells the audit trail, kept at once in its journal, and soon in the database.
 
-Who shows something tells it first: once `record` returns, the entry outlives this process and this machine.
+Who shows something tells it first: once `record` returns, the entry outlives this process and this machine. Pictures do
+not wait for the disk (`note`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Recorder:
         self._journal: Journal | None = None
         self._thread: threading.Thread | None = None
         self._pid = 0
-        self._more, self._stop = threading.Event(), threading.Event()
+        self._more, self._unsynced, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._taken_bytes = 0  # of the journal, which the database has
         self.recent = Recent()
 
@@ -59,6 +60,21 @@ class Recorder:
             return
         self._more.set()
 
+    def note(self, entry: Entry) -> bool:
+        """Keep an entry without a wait, for who must not wait: once this returns it outlives the process, and a moment
+        later the machine. False where the disk does not take it: `record` it then."""
+        try:
+            self._opened().append(entry, durable=False)
+        except OSError:
+            return False
+        self._unsynced.set()
+        self._more.set()
+        return True
+
+    def start(self) -> None:
+        """Open the journal now, not with the first entry. Raises OSError."""
+        self._opened()
+
     def record_once(self, entry: Entry, key: Hashable, *, durable: bool = True) -> None:
         """The same for what happens again and again: once within `recent.SECONDS`."""
         if not self.recent.has(key):
@@ -69,9 +85,15 @@ class Recorder:
         with self._lock:
             if self._journal is None or self._pid != os.getpid():  # a fork has a journal of its own
                 self._journal, self._pid, self._taken_bytes = Journal(self._folder), os.getpid(), 0
-                self._more, self._stop = threading.Event(), threading.Event()
+                self._more, self._unsynced, self._stop = (
+                    threading.Event(),
+                    threading.Event(),
+                    threading.Event(),
+                )
                 self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
                 self._thread.start()
+                syncing = (self._journal, self._unsynced, self._stop)
+                threading.Thread(target=_sync, args=syncing, name="audit-sync", daemon=True).start()
             return self._journal
 
     def _run(self) -> None:
@@ -128,6 +150,7 @@ class Recorder:
             return
         self._stop.set()
         self._more.set()
+        self._unsynced.set()
         self._thread.join(CLOSE_SECONDS)
         done = not self._thread.is_alive() and self._taken_bytes >= journal.bytes
         journal.close(remove=done)
@@ -137,3 +160,14 @@ class Recorder:
                 self.anchor()
         except NOT_ANCHORED as error:
             log.warning("audit_not_anchored", error=type(error).__name__)
+
+
+def _sync(journal: Journal, unsynced: threading.Event, stop: threading.Event) -> None:
+    """Sync what was noted without a wait, as soon as it is there."""
+    while not stop.is_set():
+        unsynced.wait()
+        unsynced.clear()
+        try:
+            journal.sync()
+        except OSError as error:  # it was closed, or the disk fails: the next durable entry tells
+            log.warning("audit_not_synced", reason=error.strerror)

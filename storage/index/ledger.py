@@ -34,10 +34,11 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pacs.access import Principal
 from pacs.audit import Action, Entry, Outcome, Place, Service, Subject
-from storage.index.columns import metadata
+from storage.index.columns import count, metadata, moment
 from storage.index.tables import facilities, patients, studies
 
 _LOCK = 0x4C656467  # one writer at a time gives out positions
@@ -68,6 +69,14 @@ audit = Table(
     Index("ix_audit_who", "who", "position"),
     Index("ix_audit_studies", "studies", postgresql_using="gin"),
     Index("ix_audit_patient_ids", "patient_ids", postgresql_using="gin"),
+)  # fmt: skip
+
+# How far the trail was sent to each receiver.
+audit_sent = Table(
+    "audit_sent", metadata,
+    Column("receiver", Text, primary_key=True),
+    count("position"),
+    moment("updated_at"),
 )  # fmt: skip
 
 
@@ -129,6 +138,27 @@ def rows_after(connection: Connection, position: int | None, limit: int) -> Sequ
     """The rows behind a position, or from the first on, in order."""
     query = select(audit).order_by(audit.c.position).limit(limit)
     return connection.execute(query if position is None else query.where(audit.c.position > position)).all()
+
+
+def lines_after(connection: Connection, position: int, limit: int) -> list[Line]:
+    """The lines behind a position; one that we cannot have written is passed over."""
+    found = []
+    for row in rows_after(connection, position, limit):
+        with contextlib.suppress(ValueError):
+            found.append(line_of(row))
+    return found
+
+
+def sent_up_to(connection: Connection, receiver: str) -> int:
+    """The position of the last entry that it has."""
+    found = connection.execute(select(audit_sent.c.position).where(audit_sent.c.receiver == receiver))
+    return int(found.scalar() or 0)
+
+
+def note_sent(connection: Connection, receiver: str, position: int) -> None:
+    row = {"position": position, "updated_at": func.now()}
+    noted = upsert(audit_sent).values(receiver=receiver, **row)
+    connection.execute(noted.on_conflict_do_update(index_elements=[audit_sent.c.receiver], set_=row))
 
 
 def find(connection: Connection, principal: Principal, search: Search, limit: int) -> list[Line]:

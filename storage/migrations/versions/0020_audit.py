@@ -49,6 +49,13 @@ def upgrade() -> None:
     op.create_index("ix_audit_who", "audit", ["who", "position"])
     op.create_index("ix_audit_studies", "audit", ["studies"], postgresql_using="gin")
     op.create_index("ix_audit_patient_ids", "audit", ["patient_ids"], postgresql_using="gin")
+    op.create_table(
+        "audit_sent",
+        sa.Column("receiver", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("receiver", name="pk_audit_sent"),
+    )
     op.execute(REFUSE)
     op.execute(
         "CREATE TRIGGER audit_rows BEFORE UPDATE OR DELETE ON audit "
@@ -61,5 +68,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("audit_sent")
     op.drop_table("audit")
     op.execute("DROP FUNCTION audit_is_append_only()")
