@@ -20,6 +20,14 @@ from viewer_api.auth import TheArchive, Who
 router = APIRouter(tags=["audit"])
 PAGE_MAX = 500
 FHIR = "application/fhir+json"
+
+
+class FhirJson(JSONResponse):
+    """FHIR R4 3.1.0.1.9."""
+
+    media_type = FHIR
+
+
 Text = Annotated[str, Query(max_length=200)]
 Before = Annotated[int | None, Query(gt=0, lt=2**63)]
 
@@ -69,7 +77,7 @@ def state(who: Who, archive: TheArchive) -> dict[str, Any]:
     }
 
 
-@router.get("/fhir/AuditEvent")
+@router.get("/fhir/AuditEvent", response_class=FhirJson)
 def search_events(
     request: Request,
     who: Who,
@@ -111,14 +119,14 @@ def search_events(
         for line in page
     ]
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "link": links}
-    return JSONResponse(bundle | ({"entry": entries} if entries else {}), media_type=FHIR)
+    return FhirJson(bundle | ({"entry": entries} if entries else {}))
 
 
-@router.get("/fhir/AuditEvent/{position}")
+@router.get("/fhir/AuditEvent/{position}", response_class=FhirJson)
 def read_event(position: int, who: Who, archive: TheArchive) -> Response:
     """One AuditEvent, by the entry's position."""
     line = trail.read(archive, who, min(max(position, 0), 2**62))
-    return JSONResponse(audit_event(line.position, line.entry, archive.settings.ae_title), media_type=FHIR)
+    return FhirJson(audit_event(line.position, line.entry, archive.settings.ae_title))
 
 
 def entry_json(line: Line) -> dict[str, Any]:

@@ -41,10 +41,10 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.name = uuid.uuid4()
         self.path = folder / f"{self.name.hex}{SUFFIX}"
-        self._file = os.open(
-            self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        beside = self.path.with_suffix(".new")  # nobody may find it before it is held
+        self._file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        beside.rename(self.path)
         self._lock, self._syncing = threading.Lock(), threading.Lock()
         self._written, self._synced, self._bytes = 0, 0, 0
 

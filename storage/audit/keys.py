@@ -7,7 +7,6 @@ the chain goes on: `reseal` the object.
 from __future__ import annotations
 
 import secrets
-from functools import lru_cache
 
 from pacs.errors import ObjectMissing
 from pacs.settings import Settings
@@ -16,12 +15,15 @@ from storage.blobs import ObjectStore
 
 OBJECT, PURPOSE = "audit/key", "audit trail"
 KEY_BYTES = 32
+_keys: dict[Settings, bytes] = {}
 
 
 def chain_key(settings: Settings, objects: ObjectStore) -> bytes:
-    """The key, made if there is none: call it when nobody else does (`ledger.take_turn`). Raises WrongKey where it was
-    sealed with another secret key."""
-    return _opened(settings, _sealed(settings, objects))
+    """The key, made if there is none: call it when nobody else does (`ledger.take_turn`). Read once by each process.
+    Raises WrongKey where it was sealed with another secret key."""
+    if settings not in _keys:
+        _keys[settings] = bytes.fromhex(seals.unseal(settings, _sealed(settings, objects), PURPOSE))
+    return _keys[settings]
 
 
 def _sealed(settings: Settings, objects: ObjectStore) -> str:
@@ -31,11 +33,6 @@ def _sealed(settings: Settings, objects: ObjectStore) -> str:
         made = seals.seal(settings, secrets.token_hex(KEY_BYTES), PURPOSE)
         objects.put(OBJECT, made.encode())
         return made
-
-
-@lru_cache(maxsize=8)
-def _opened(settings: Settings, sealed: str) -> bytes:
-    return bytes.fromhex(seals.unseal(settings, sealed, PURPOSE))
 
 
 def reseal(before: Settings, now: Settings, objects: ObjectStore) -> None:
