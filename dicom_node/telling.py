@@ -10,13 +10,16 @@ from pacs.access import Principal, Role
 from pacs.audit import Action, Entry, Outcome, Service, Subject
 from pacs.encoded import EncodedError, read_identifier
 from pacs.encoded.dictionary import keyword_of
+from pacs.logs import get
 from pacs.matching import texts
 from pacs.query import shown_key
 from pacs.values import Json, values
+from storage.audit.recorder import AWAY
 
 if TYPE_CHECKING:
     from dicom_node.association import NodeAssociation
 
+log = get("audit")
 STUDY_UID = "0020000D"
 SUCCEEDED = frozenset({Status.SUCCESS, Status.PENDING, Status.CANCEL})
 
@@ -38,7 +41,12 @@ def finished(association: NodeAssociation, message: Message, action: Action, sta
         outcome = Outcome.FAILED if failed else Outcome.SUCCESS
         said = f"{asked} → {status:04X}" if failed else asked
         entry = _entry(association, action, outcome=outcome, asked=said, studies=studies)
-        association.archive.audit.record_once(entry, (association.calling, association.peer, action, said))
+        try:
+            association.archive.audit.record_once(
+                entry, (association.calling, association.peer, action, said)
+            )
+        except AWAY as error:  # the peer has its answer
+            log.error("audit_away", error=type(error).__name__)
 
 
 def export(
@@ -60,7 +68,10 @@ def refused(association: NodeAssociation, calling: str, called: str, reason: str
         None, service=Service.DICOM, action=Action.ASSOCIATE, outcome=Outcome.REFUSED, who=calling,
         role=Role.DEVICE.value, address=association.peer, ae_title=calling, asked=f"to {called}: {reason}",
     )  # fmt: skip
-    association.archive.audit.record_once(entry, (association.peer, reason), durable=False)
+    try:
+        association.archive.audit.record_once(entry, (association.peer, reason), durable=False)
+    except AWAY as error:  # it is refused all the same
+        log.error("audit_away", error=type(error).__name__)
 
 
 def stored(association: NodeAssociation) -> None:

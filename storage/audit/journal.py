@@ -19,7 +19,9 @@ from pathlib import Path
 
 from pacs.audit import Entry, Place, encode, from_json
 
+FOLDER = "audit"  # under the data directory
 SUFFIX = ".journal"
+DAMAGED = ".damaged"  # kept for an operator
 TRIMMED_BYTES_MIN = 1024 * 1024  # a file that long is emptied once the database has all of it
 READ_BYTES = 1024 * 1024
 LINE_BYTES_MAX = 512 * 1024  # an entry has bounds of its own (pacs.audit)
@@ -114,6 +116,14 @@ def read(path: Path, start: int) -> Iterator[Told]:
                 yield told
             if len(left) > LINE_BYTES_MAX:
                 return
+
+
+def is_damaged(path: Path, end: int) -> bool:
+    """Whether there are whole lines behind the last one that could be read: not a torn end, which nobody was told is
+    kept."""
+    with path.open("rb") as file:
+        file.seek(end)
+        return b"\n" in file.read()
 
 
 def _parsed(journal: bytes, line: bytes, end: int) -> Told | None:

@@ -18,13 +18,12 @@ from pacs.logs import get
 from pacs.settings import Settings
 from storage.audit.anchor import Forged
 from storage.audit.chain import move_anchor, take_in
-from storage.audit.journal import Journal, Told, abandoned, read
+from storage.audit.journal import DAMAGED, FOLDER, Journal, Told, abandoned, is_damaged, read
 from storage.audit.recent import Recent
 from storage.blobs import ObjectStore
 from storage.database import Database, Unavailable
 
 log = get("audit")
-FOLDER = "audit"  # under the data directory
 BATCH = 500  # entries of one transaction
 GATHER_SECONDS = 0.1  # what comes within it is written together
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # neither disk nor database
@@ -135,8 +134,11 @@ class Recorder:
             return 0
         with abandoned(self._folder) as paths:
             for path in paths:
-                self._all_of(path, 0)
-                path.unlink()
+                if is_damaged(path, self._all_of(path, 0)):
+                    log.error("audit_journal_damaged", journal=path.stem)
+                    path.rename(path.with_suffix(DAMAGED))
+                else:
+                    path.unlink()
         return len(paths)
 
     def anchor(self) -> bool:
@@ -164,10 +166,12 @@ class Recorder:
 
 def _sync(journal: Journal, unsynced: threading.Event, stop: threading.Event) -> None:
     """Sync what was noted without a wait, as soon as it is there."""
-    while not stop.is_set():
+    while True:
         unsynced.wait()
+        if stop.is_set():
+            return
         unsynced.clear()
         try:
             journal.sync()
-        except OSError as error:  # it was closed, or the disk fails: the next durable entry tells
+        except OSError as error:  # the next entry that must be durable tells its caller
             log.warning("audit_not_synced", reason=error.strerror)

@@ -14,6 +14,7 @@ from pacs.settings import Settings
 from storage.audit import anchor
 from storage.audit.anchor import Anchor, Forged
 from storage.audit.chain import BEGUN_ANEW
+from storage.audit.journal import DAMAGED, FOLDER
 from storage.audit.keys import chain_key
 from storage.blobs import ObjectStore
 from storage.database import Database
@@ -51,6 +52,8 @@ def verify(
 ) -> Verified:  # fmt: skip
     """Verify the whole trail, or its last entries. Memory does not grow with it."""
     report = Verified()
+    for path in sorted((settings.data / FOLDER).glob(f"*{DAMAGED}")):
+        report.find(f"a journal could not be read to its end: {path.name}")
     with database.begin() as connection:
         ledger.take_turn(connection)
         key = chain_key(settings, objects)

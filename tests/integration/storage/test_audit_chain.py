@@ -217,6 +217,21 @@ def test_what_a_killed_process_left_is_taken_in_once(archive: Archive) -> None:
     assert verified(archive).sound
 
 
+def test_a_damaged_journal_is_kept_and_told(archive: Archive) -> None:
+    folder = archive.settings.data / "audit"
+    left = journal.Journal(folder)
+    for number in range(1, 4):
+        left.append(entry(number), durable=True)
+    damaged = bytearray(left.path.read_bytes())
+    damaged[damaged.index(b"\n") + 30] ^= 1  # in the second line
+    left.path.write_bytes(damaged)
+    left.close(remove=False)
+    assert (archive.audit.recover(), count(archive)) == (1, 1)
+    (kept,) = folder.glob("*.damaged")
+    assert "could not be read to its end" in verified(archive).findings[0]
+    kept.unlink()
+
+
 def test_many_threads_and_processes_at_once(archive: Archive) -> None:
     """Recorders beside each other: nothing is lost, and each one's order is kept."""
     others = [Recorder(archive.settings, archive.database, archive.objects) for _ in range(3)]
