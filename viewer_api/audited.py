@@ -27,6 +27,7 @@ log = get("audit")
 _told: ContextVar[dict[str, Any] | None] = ContextVar("told", default=None)
 _PLAIN = re.compile(r"[0-9.,]{1,80}|[A-Z0-9_-]{1,16}")  # of a path: UIDs, numbers, codes of facilities
 SHOWN_CHARACTERS_MAX = 100  # of a field
+SYNC_SECONDS = 0.01  # after a picture has left
 REFUSALS = {401: Outcome.REFUSED, 403: Outcome.REFUSED, 429: Outcome.REFUSED, 404: Outcome.ABSENT}
 
 
@@ -110,6 +111,8 @@ class Audited:
         try:
             # Pictures do not wait for the disk: their entry is in the journal, and on the disk a moment later.
             noted = event.is_picture and recorder.note(event.entry())
+            if noted:
+                asyncio.get_running_loop().call_later(SYNC_SECONDS, recorder.sync_soon)
             kept = noted or await self._write(recorder, event)
             if kept:
                 recorder.recent.note(key)

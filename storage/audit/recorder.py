@@ -60,15 +60,19 @@ class Recorder:
         self._more.set()
 
     def note(self, entry: Entry) -> bool:
-        """Keep an entry without a wait, for who must not wait: once this returns it outlives the process, and a moment
-        later the machine. False where the disk does not take it: `record` it then."""
+        """Keep an entry without a wait, for who must not wait: once this returns it outlives the process, and once
+        `sync_soon` was called and a moment went by, the machine. False where the disk does not take it: `record` it
+        then."""
         try:
             self._opened().append(entry, durable=False)
         except OSError:
             return False
+        return True
+
+    def sync_soon(self) -> None:
+        """See to what was noted, in other threads: to wake them costs whoever is about to answer more than the note."""
         self._unsynced.set()
         self._more.set()
-        return True
 
     def start(self) -> None:
         """Open the journal now, not with the first entry. Raises OSError."""

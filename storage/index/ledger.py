@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -164,12 +164,23 @@ def note_sent(connection: Connection, receiver: str, position: int) -> None:
 def find(connection: Connection, principal: Principal, search: Search, limit: int) -> list[Line]:
     """What fits and concerns the principal, newest first. A row that we cannot have written is passed over: the
     verification tells of it."""
-    query = _fitting(search).where(concerns(principal)).order_by(audit.c.position.desc()).limit(limit)
+    query = (
+        _fitting(search, principal).where(concerns(principal)).order_by(audit.c.position.desc()).limit(limit)
+    )
     found = []
     for row in connection.execute(query):
         with contextlib.suppress(ValueError):
-            found.append(line_of(row))
+            found.append(_told_to(principal, line_of(row)))
     return found
+
+
+def _told_to(principal: Principal, line: Line) -> Line:
+    """A facility is told of its own patients alone: of what its people asked for and were not shown, it would learn
+    that it exists, and whose it is."""
+    if principal.facility is None:
+        return line
+    own = tuple(s for s in line.entry.subjects if s.facility == principal.facility)
+    return replace(line, entry=replace(line.entry, subjects=own))
 
 
 def concerns(principal: Principal) -> ColumnElement[bool]:
@@ -194,14 +205,14 @@ def subjects_of(connection: Connection, uids: Iterable[str]) -> dict[str, set[Su
     return found
 
 
-def _fitting(search: Search) -> Select[Any]:
+def _fitting(search: Search, principal: Principal) -> Select[Any]:
     of, query = audit.c, select(audit)
     equal = {of.who: search.who, of.outcome: search.outcome}
     query = query.where(*(column == value for column, value in equal.items() if value))
     within = {of.studies: search.study_uid, of.patient_ids: search.patient_id}  # these have an index
     query = query.where(*(column.contains([value]) for column, value in within.items() if value))
     if search.patient_id or search.issuer or search.owner:
-        query = query.where(_is_about(search))
+        query = query.where(_is_about(search, principal))
     if search.actions:
         query = query.where(of.action.in_(search.actions))
     if search.since is not None:
@@ -211,15 +222,20 @@ def _fitting(search: Search) -> Select[Any]:
     return query if search.before is None else query.where(of.position < search.before)
 
 
-def _is_about(search: Search) -> ColumnElement[bool]:
+def _is_about(search: Search, principal: Principal) -> ColumnElement[bool]:
     """Whether one and the same subject has what is looked for."""
     subject = (
         func.unnest(audit.c.owners, audit.c.issuers, audit.c.patient_ids)
         .table_valued("owner", "issuer", "patient_id", name="subject")
         .render_derived()
     )
+    told = (
+        true() if principal.facility is None else subject.c.owner == principal.facility
+    )  # as `_told_to` tells
     asked = {"owner": search.owner, "issuer": search.issuer, "patient_id": search.patient_id}
-    return exists(select(1).select_from(subject).where(*(subject.c[n] == v for n, v in asked.items() if v)))
+    return exists(
+        select(1).select_from(subject).where(told, *(subject.c[n] == v for n, v in asked.items() if v))
+    )
 
 
 def _values(line: Line) -> dict[str, Any]:

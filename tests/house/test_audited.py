@@ -28,7 +28,8 @@ UNTOLD_COMMANDS = {"up": "it runs the parts, which tell themselves what is done 
 def routes() -> Iterator[tuple[str, str]]:
     for route in create_app(Settings()).router.routes:
         router = getattr(route, "original_router", None)
-        for one in router.routes if router is not None else [route]:
+        found: list[Any] = router.routes if router is not None else [route]
+        for one in found:
             yield from ((method, one.path) for method in one.methods if method != "HEAD")
 
 
