@@ -10,12 +10,14 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from deploy import telling
 from deploy.console import complaints
 from pacs import logs
 from pacs.errors import TongyingError
 
 # Where each command is, and the first sentence of its own help.
 COMMANDS = {
+    "audit": ("cli_audit:audit_app", "Who looked, asked and changed: the audit trail."),
     "up": (
         "cli_up:up",
         "Run the all-in-one server: DICOM node, worker, API, web page, and the embedded PostgreSQL.",
@@ -85,6 +87,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> None:
     """Ends by SystemExit: expected errors are one clear line and exit status 1."""
+    telling.invoked.set(tuple(arguments))
     try:
         commands()(arguments, prog_name="tongying")
     except TongyingError as error:

@@ -62,7 +62,7 @@ def check(
         report = checking.check(archive, read_bytes=not quick, progress=progress)
     console.print(
         f"{report.packs} packs, {report.series} series, {report.instances} instances, "
-        f"{report.bytes / 1e6:.1f} MB read; {report.waiting} packs wait to be indexed, "
+        f"{report.bytes / 1e6:.1f} MB read, {report.audited} audit entries; {report.waiting} packs wait to be indexed, "
         f"{report.incidents} open incidents"
     )
     for line in report.findings[:FAILURES_SHOWN]:

@@ -13,6 +13,7 @@ from pacs.access import Principal, Role
 from pacs.errors import ObjectMissing, SettingError
 from storage import reindexing
 from storage.archive import Archive
+from storage.audit.verify import accept_loss
 from storage.indexing import AWAY, index_next
 from storage.lanes import Turns
 from storage.reindexing import Scope
@@ -100,6 +101,8 @@ def _mark(archive: Archive, bar: Progress, scope: Scope, from_store: bool) -> No
         said = f"{listed.added} packs found, {listed.known} were known"
         console.print(said + (f", {listed.foreign} objects are no packs" if listed.foreign else ""))
         console.print(NOT_IN_STORE)
+        if lost := accept_loss(archive.database, archive.settings, archive.objects, "reindex --from-store"):
+            console.print(f"The audit trail was lost with the database too: {lost} entries")
     else:
         console.print(f"{reindexing.mark(archive, OPERATOR, scope, progress)} packs are to be indexed anew")
 

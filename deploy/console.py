@@ -28,6 +28,7 @@ complaints = Console(stderr=True, highlight=False)
 def opened() -> Iterator[Archive]:
     """The archive of the settings. Embedded: of the running server, or started for this command."""
     from deploy import supervisor  # these here: who only prints needs no database
+    from deploy.telling import told
     from storage.archive import Archive
     from storage.setup import prepare
 
@@ -41,7 +42,8 @@ def opened() -> Iterator[Archive]:
         archive = Archive.open(ready)
         try:
             prepare(archive)
-            yield archive
+            with told(archive):
+                yield archive
         finally:
             archive.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
-from dicom_node import commands, contexts, roles
+from dicom_node import commands, contexts, roles, telling
 from dicom_node.admission import CONGESTION, PRESENTATION, TRANSIENT, Refusal, admit
 from dicom_node.census import Place
 from dicom_node.commands import Message
@@ -81,6 +82,7 @@ class NodeAssociation(Association):
         self.principal: Principal | None = None  # who calls, once the gate has let it in
         self.user: Principal | None = None  # who sits there, if it is told and checked
         self.calling = ""
+        self.status = 0  # of the last answer
         self.charset = ""  # of the device, where it is known to declare wrongly
         self.extended: dict[str, bytes] = {}  # SOP Class Extended Negotiation: what was agreed on
         self.store = StoreScp(acceptor.spool)
@@ -110,6 +112,8 @@ class NodeAssociation(Association):
         try:
             super().run()
         finally:
+            with contextlib.suppress(Exception):  # it must be forgotten
+                telling.stored(self)
             self._acceptor.forget(self)
             if not self.dul.is_alive():  # it never came to run, say: no more threads
                 self.dul.over()
@@ -173,6 +177,7 @@ class NodeAssociation(Association):
     def respond(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
                 counts: commands.Counts | None = None) -> bool:  # fmt: skip
         """Answer a request; False if the peer is gone."""
+        self.status = status
         return self.dul.write(self.response(message, status, data, comment=comment, counts=counts))
 
     def response(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
@@ -223,6 +228,7 @@ class NodeAssociation(Association):
             log.warning(
                 "association_rejected", calling=calling, called=called, peer=self.peer, reason=device.reason
             )
+            telling.refused(self, calling, called, device.reason)
             self.acse.send_reject(device.result, device.source, device.diagnostic)
             self.is_rejected = True
             self.kill()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from dicom_node.auditing import AuditSyslog, AuditTrail
 from dicom_node.commitment import Reports
 from dicom_node.echo import Echoes
 from dicom_node.hl7_listener import Hl7Orders
@@ -55,6 +56,8 @@ JOBS: list[Callable[[Archive], Job]] = [
     OrthancEdges,
     Hl7Orders,
     Echoes,
+    AuditTrail,
+    AuditSyslog,
 ]
 
 

@@ -13,7 +13,9 @@ import time
 
 from dicom_node.mllp import Frames, framed
 from dicom_node.tls import HANDSHAKE_SECONDS_MAX, hl7_context
+from pacs.access import Role
 from pacs.adt import adt_of, is_adt
+from pacs.audit import Action, Entry, Service, Subject
 from pacs.errors import BadAttributes, NotFound, TooLarge
 from pacs.hl7message import OrderError, OrderMessage, read_message, refuse
 from pacs.logs import get
@@ -256,6 +258,11 @@ class Hl7Listener:
         except Exception as error:
             log.error("order_failed", peer=peer, error=type(error).__name__, exc_info=error)
             return OrderError("AR", 207, "MSH^1", "an error within the archive; see its log")
+        told = Entry.of(
+            None, service=Service.EXCHANGE, action=Action.CHANGE, who=peer, role=Role.DEVICE.value, facility=facility,
+            address=peer, asked=f"message {message.kind}: {entries} entries", subjects=(Subject(facility),),
+        )  # fmt: skip
+        self._archive.audit.record(told, durable=False)
         log.info("order_taken", peer=peer, facility=facility, kind=message.kind, entries=entries)
         return None
 

@@ -30,6 +30,7 @@ class Node:
         self.shipper.start()
         self.spool.start()
         self.gate.start()
+        self.archive.audit.start()
         self.acceptor.start()
         log.info("node_started", port=self.settings.dicom_port, ae_title=self.settings.ae_title)
 

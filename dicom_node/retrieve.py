@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dicom_node import commands
+from dicom_node import commands, telling
 from dicom_node.commands import Counts, Message, Status
 from dicom_node.delivery import Outcome, deliver
 from dicom_node.find import Model, level_of
-from dicom_node.move import PRIORITY, Mover
+from dicom_node.move import MOVE_DESTINATION, PRIORITY, Mover
 from dicom_node.requestor import Answer, fragments
 from dicom_node.wire import PeerError
 from pacs.attributes import BY_KEYWORD, Level
@@ -90,11 +90,15 @@ def _asked(association: NodeAssociation, message: Message, models: dict[str, Mod
         query = query_of(keys, level)
         if not any(m.attribute.keyword == UNIQUE[level] for m in query.matches):
             raise BadQuery(f"{UNIQUE[level]} is needed at the {level.lower()} level")
-        return locate_matches(association.archive, query, association.principal)
+        located = locate_matches(association.archive, query, association.principal)
     except (BadQuery, EncodedError) as error:
         log.info("retrieve_refused", calling=association.calling, reason=str(error))
         association.respond(message, Status.IDENTIFIER_DOES_NOT_MATCH, comment=str(error))
         return None
+    telling.export(
+        association, message, (o.study_uid for o in located), len(located), message.text(MOVE_DESTINATION)
+    )
+    return located
 
 
 def _report(association: NodeAssociation, message: Message, total: int, outcomes: Outcomes,

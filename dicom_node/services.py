@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicom_node import commands, commitment, find, performed, retrieve, worklist
+from dicom_node import commands, commitment, find, performed, retrieve, telling, worklist
 from dicom_node.commands import Message, Status
 from dicom_node.syntaxes import VERIFICATION
+from pacs.audit import Action
 from pacs.errors import OutOfResources
 from pacs.logs import get
 from storage.database import Unavailable
@@ -32,6 +33,7 @@ class Service:
     name: str
     role: str
     operations: dict[int, Handler]
+    action: Action | None = None  # in the audit trail; None: it shows and changes nothing
 
 
 def _echo(association: NodeAssociation, message: Message) -> None:
@@ -48,6 +50,7 @@ SERVICES = {
                 f"{model.name} Query/Retrieve Information Model - FIND",
                 "query",
                 {commands.C_FIND_RQ: find.serve},
+                Action.QUERY,
             )
             for uid, model in find.MODELS.items()
         ),
@@ -57,6 +60,7 @@ SERVICES = {
                 f"{model.name} Query/Retrieve Information Model - GET",
                 "retrieve",
                 {commands.C_GET_RQ: retrieve.get_instances},
+                Action.EXPORT,
             )
             for uid, model in retrieve.GET_MODELS.items()
         ),
@@ -66,6 +70,7 @@ SERVICES = {
                 f"{model.name} Query/Retrieve Information Model - MOVE",
                 "retrieve",
                 {commands.C_MOVE_RQ: retrieve.move},
+                Action.EXPORT,
             )
             for uid, model in retrieve.MOVE_MODELS.items()
         ),
@@ -80,12 +85,14 @@ SERVICES = {
             "Modality Worklist Information Model - FIND",
             "worklist",
             {commands.C_FIND_RQ: worklist.serve},
+            Action.QUERY,
         ),
         Service(
             performed.MPPS,
             "Modality Performed Procedure Step",
             "worklist",
             {commands.N_CREATE_RQ: performed.create, commands.N_SET_RQ: performed.change},
+            Action.CHANGE,
         ),
     )
 }
@@ -95,12 +102,16 @@ def serve(association: NodeAssociation, message: Message) -> None:
     """Serve one request; whatever goes wrong, the peer gets an answer."""
     service = SERVICES.get(message.abstract_syntax)
     handler = service.operations.get(message.field) if service else None
-    if handler is None:
+    if service is None or handler is None:
         log.warning("operation_refused", peer=association.peer, field=f"{message.field:04X}")
         association.respond(message, Status.UNRECOGNISED_OPERATION)
         return
     try:
+        if service.action is Action.QUERY:
+            telling.query(association, message)
         handler(association, message)
+        if service.action is not None:
+            telling.finished(association, message, service.action, association.status)
     except AWAY as error:
         log.warning("service_unavailable", field=f"{message.field:04X}", error=type(error).__name__)
         status = Status.RESOURCE_LIMITATION if message.is_normalized else Status.OUT_OF_RESOURCES

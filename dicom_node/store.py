@@ -28,6 +28,7 @@ class StoreScp:
         self._scratch = bytearray()
         self._size = 0
         self.stored = 0
+        self.refused = 0
 
     @property
     def receiving(self) -> bool:
@@ -103,5 +104,6 @@ class StoreScp:
 
     def _refuse(self, status: Status, reason: str) -> None:
         self._refusal = (status, reason)
+        self.refused += 1
         self._reception.discard()
         log.warning("store_refused", status=f"{status:04X}", reason=reason)

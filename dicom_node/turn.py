@@ -11,6 +11,8 @@ from dicom_node import notification
 from dicom_node.calling import connect
 from dicom_node.delivery import Part, deliver, in_pack_order, plan
 from dicom_node.requestor import PeerAway, PeerError, Requestor
+from pacs.access import Role
+from pacs.audit import Action, Entry, Service
 from pacs.errors import NotFound, ObjectMissing
 from pacs.logs import get
 from storage import sending
@@ -132,6 +134,7 @@ class Turn:
     def _send(self, peer: Requestor, row: Row, pending: list[Located]) -> None:
         """One row, as far as this association's contexts serve it."""
         told = time.monotonic()
+        self._record(pending)
         try:
             for outcome in deliver(self._archive, peer, pending, priority=HIGH * (row.send.priority < 0)):
                 if outcome.done:
@@ -152,6 +155,17 @@ class Turn:
         if all(row.done):
             del self._open[row.send.id]
             sending.finish(self._archive, row.send.id, row.sent)
+
+    def _record(self, pending: list[Located]) -> None:
+        """The audit trail is told of each study before it leaves."""
+        remote = self._remote
+        for study_uid in dict.fromkeys(one.study_uid for one in pending):
+            entry = Entry.of(
+                None, service=Service.EXCHANGE, action=Action.EXPORT, who=remote.name, role=Role.SYSTEM.value,
+                facility=remote.facility, address=f"{remote.host}:{remote.port}", ae_title=remote.ae_title,
+                asked=f"sent to {remote.name}", studies=(study_uid,),
+            )  # fmt: skip
+            self._archive.audit.record_once(entry, (remote.id, study_uid))
 
     def _tell(self, row: Row) -> None:
         sending.progressed(self._archive, row.send.id, total=len(row.located), sent=row.sent)

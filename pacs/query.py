@@ -157,3 +157,28 @@ def _whole(of: Attribute, text: str, end: date | time | None) -> date | time | N
 
 def _example(of: Attribute) -> str:
     return "20260101-20261231" if of.vr == "DA" else "0800-1200"
+
+
+_NUMBERS = frozenset({"UI", "DA", "TM", "DT", "IS"})
+_NAMED = frozenset({"PN", "LT", "ST", "UT"})  # VRs of names and of what people write
+
+
+def shown_key(name: str, value: str) -> str:
+    """A key of a query as the audit trail tells it: `keyword=value`, without the value where that may name a patient
+    or is of no attribute that we know."""
+    known = BY_KEYWORD.get(name.rpartition(".")[2]) or BY_TAG.get(name.rpartition(".")[2].upper())
+    plain = name in _PLAIN_PARAMETERS or (
+        known is not None and known.vr not in _NAMED and known.keyword != "PatientBirthDate"
+    )
+    if known is not None and known.vr in _NUMBERS and any(c.isalpha() for c in value):
+        plain = False  # it is none, and may be anything
+    said = known.keyword if known else name[:40]
+    return f"{said}={value[:VALUE_CHARACTERS_MAX]}" if plain else said
+
+
+# Parameters of our own and of DICOMweb that are no attributes and name nobody.
+_PLAIN_PARAMETERS = frozenset({
+    "limit", "offset", "includefield", "fuzzymatching", "patient_id", "accession", "modality", "date_from", "date_to",
+    "studyUID", "seriesUID", "objectUID", "frameNumber", "contentType", "facility", "status", "state", "remote", "note",
+    "study_uid", "action", "outcome", "owner", "since", "until", "who", "QueryRetrieveLevel",
+})  # fmt: skip

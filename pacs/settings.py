@@ -19,6 +19,7 @@ SECRET_CHARACTERS_MIN = 32
 PROCESSES_MAX = 128
 REJECTED_DAYS_MAX = 36_500
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")  # as RFC 6454 6.2 writes it
+_ADDRESS = re.compile(r"([^:/\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z")
 PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
 
@@ -50,6 +51,13 @@ class Settings:
     hl7_tls_certificate: str = ""  # PEM file as above; with it that port speaks TLS, and nothing else
     hl7_tls_key: str = ""  # PEM file; empty: it is in the certificate's
     hl7_tls_client_ca: str = ""  # PEM file of CAs; with it senders must show a certificate
+
+    audit_syslog: str = (
+        ""  # host:port of a syslog server over TLS that is sent the audit trail; empty: none is
+    )
+    audit_syslog_ca: str = ""  # PEM file of CAs that its certificate is believed from; empty: this machine's
+    audit_syslog_certificate: str = ""  # PEM file that we show it, with its key in it or beside
+    audit_syslog_key: str = ""
 
     database_url: str = ""  # empty: the embedded PostgreSQL under `data`
     broker_url: str = ""  # empty: messages as files under `data`
@@ -165,6 +173,8 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_AE_TITLE must have 1 to 16 characters and no backslash (PS3.5 6.2, AE)")
     if any(one != "*" and not _ORIGIN.match(one) for one in settings.allowed_origins):
         raise SettingError("TONGYING_CORS_ORIGINS must be origins such as https://viewer.example, or *")
+    if settings.audit_syslog and not _ADDRESS.match(settings.audit_syslog):
+        raise SettingError("TONGYING_AUDIT_SYSLOG must be host:port")
     if settings.dicom_identity not in ("optional", "required"):
         raise SettingError("TONGYING_DICOM_IDENTITY must be optional or required")
     if not 0 <= settings.worker_nice <= 19:

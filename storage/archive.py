@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, select
 
 from pacs.settings import Settings
 from storage import contents
+from storage.audit.recorder import Recorder
 from storage.blobs import ObjectStore, open_store
 from storage.contents import Entry
 from storage.database import Database, open_database
@@ -27,9 +28,12 @@ class Archive:
     objects: ObjectStore
     shelf: Shelf  # for retrieve alone: what lies there never changes
     standings: Standings = field(init=False)
+    audit: Recorder = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "standings", Standings(self.database))
+        recorder = Recorder(self.settings, self.database, self.objects)
+        for name, made in (("standings", Standings(self.database)), ("audit", recorder)):
+            object.__setattr__(self, name, made)  # of what is frozen
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
@@ -54,6 +58,7 @@ class Archive:
         return [m for key in keys for m in contents.decode_metadata(self.objects.get(key))]
 
     def close(self) -> None:
+        self.audit.close()
         self.database.close()
 
 

@@ -1,4 +1,4 @@
-"""`check`: the archive verifies itself, every byte, count and row (promises P3, P4, P7, P8).
+"""`check`: the archive verifies itself, every byte, count, row and audit entry (promises P3, P4, P7, P8, P12).
 
 Each finding is one line that says what is wrong and where, without patient data.
 """
@@ -16,6 +16,7 @@ from pacs.errors import ObjectMissing
 from pacs.uids import uid_hash
 from storage import records
 from storage.archive import Archive
+from storage.audit.verify import verify as verify_trail
 from storage.blobs import ObjectReader
 from storage.contents import Entry
 from storage.index import steps
@@ -38,6 +39,7 @@ class Report:
     instances: int = 0
     bytes: int = 0
     waiting: int = 0  # packs that are not indexed yet: no fault
+    audited: int = 0  # entries of the audit trail
     incidents: int = 0  # open ones, for the operator: no fault of the archive
     findings: list[str] = field(default_factory=list)
 
@@ -56,6 +58,13 @@ def check(
     _check_series(archive, report, read_bytes, progress)
     if read_bytes:
         _check_asides(archive, report, progress)
+    trail = verify_trail(
+        archive.database,
+        archive.settings,
+        archive.objects,
+        progress=lambda n: progress("entries of the audit trail", n),
+    )
+    report.audited, report.findings = trail.entries, report.findings + trail.findings
     with archive.database.begin() as connection:
         _check_studies(connection, report)
         _check_instances(connection, report)

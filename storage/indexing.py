@@ -24,6 +24,7 @@ from pacs.processes import in_a_fork
 from pacs.uids import is_uid, uid_hash
 from storage import contents, describe, records, rejection, renewal
 from storage.archive import Archive
+from storage.audit import arrivals
 from storage.blobs import ObjectReader
 from storage.claims import claimed, of_pack
 from storage.contents import Entry
@@ -141,6 +142,8 @@ def index_pack(archive: Archive, pack_id: uuid.UUID) -> Outcome:
             if not (is_poison(error) and _set_apart(archive, pack, batch)):
                 raise
             continue
+        if not pack.again:
+            arrivals.tell(archive.audit, batch)
         log.info(
             "pack_indexed", pack=str(pack_id), shown=outcome.shown, repeated=outcome.repeated,
             conflicts=outcome.conflicts, quarantined=outcome.quarantined, rejected=outcome.rejected,
@@ -203,7 +206,7 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
     sorter = _Sorter(archive, connection, pack, sifted.batch)
     hearing = Hearing(archive, connection, pack.facility_id)
     shown: list[tuple[Record, Entry]] = []
-    arrivals = []
+    arrived = []
     for key, group in _grouped(sifted.batch.parsed):
         patient_pk, study_pk, series_pk = _rows(connection, pack.facility_id, group[0])
         hearing.note(patient_pk, group[0].attributes)
@@ -220,11 +223,11 @@ def _write(archive: Archive, connection: Connection, pack: PackRow, batch: Batch
             before.mend(
                 connection, (patient_pk, study_pk, series_pk), [(p.entry, p.attributes) for p in kept]
             )
-            arrivals.append(_arrival(series_pk, kept))
+            arrived.append(_arrival(series_pk, kept))
     if not writes.insert_instances(connection, pack.facility_id, sorter.new_rows):
         raise _Race
     if not pack.again:  # what was here before was sent on before
-        forward(connection, pack.facility_id, pack.id, [a for a in arrivals if a.count])
+        forward(connection, pack.facility_id, pack.id, [a for a in arrived if a.count])
     writes.add_incidents(connection, before.settle_incidents(connection, pack, incidents))
     outcome.rejected = len(sifted.aside)
     rejection.set_aside(connection, pack, itertools.chain(sifted.aside, sorter.repeated))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pacs.access import Principal, Role, may_reject
+from pacs.audit import Action, Entry, Service, Subject
 from pacs.errors import BadAttributes, Final, NotFound, TooLarge
 from pacs.logs import get
 from pacs.rejection import KEY_OBJECT_SELECTION, NAMED_MAX, TITLES, Reference, write_note
@@ -152,7 +153,13 @@ def expire(archive: Archive) -> int:
     with archive.database.begin() as connection:
         due = rejections.expired(connection, datetime.now(UTC) - timedelta(days=days), EXPIRED_MAX)
     for rejection_id in due:
-        _end(archive, Principal(RETENTION, Role.ADMINISTRATOR), rejection_id, ERASED)
+        ended = _end(archive, Principal(RETENTION, Role.ADMINISTRATOR), rejection_id, ERASED)
+        about = Subject(ended["facility"], "", ended["patient_id"])
+        told = Entry.of(
+            None, service=Service.INDEX, action=Action.ERASE, who=RETENTION, asked=f"note {ended['note_uid']}",
+            studies=tuple(ended["study_uids"]), subjects=(about,),
+        )  # fmt: skip
+        archive.audit.record(told, durable=False)
     return len(due)
 
 

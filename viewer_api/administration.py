@@ -8,6 +8,7 @@ from fastapi import Depends
 
 from pacs.access import Principal, Role, may_administer
 from pacs.errors import Forbidden, NotFound
+from viewer_api.audited import owned_by, tell
 from viewer_api.auth import Who
 
 
@@ -25,3 +26,4 @@ def check_facility(who: Principal, code: str) -> None:
     """Raises NotFound: a facility that the administrator does not look after answers as one that does not exist."""
     if not may_administer(who, code):
         raise NotFound(f"there is no facility {code}")
+    tell(subjects=owned_by(code))

@@ -18,6 +18,7 @@ from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
 from viewer_api import (
+    audit,
     auth,
     cross_origin,
     devices,
@@ -34,6 +35,7 @@ from viewer_api import (
     users,
     worklist,
 )
+from viewer_api.audited import Audited
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
 
@@ -60,12 +62,15 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.tokens = auth.TokenIssuer(archive)
         app.state.intake = Intake(archive)
         app.state.intake.recover()
+        archive.audit.recover()
+        archive.audit.start()
         yield
         app.state.intake.close()
         archive.close()
 
     app = FastAPI(title="Tongying 通影", version=VERSION, lifespan=lifespan, openapi_url="/api/openapi.json",
                   docs_url=None, redoc_url=None)  # fmt: skip
+    app.add_middleware(Audited)
     app.add_middleware(SmallAnswersZipped)
     app.add_middleware(SmallBodies)
     app.add_middleware(Located)
@@ -81,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
         sharing.router, users.router,
         persons.router, fhir.router,
+        audit.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

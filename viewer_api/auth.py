@@ -11,9 +11,11 @@ from fastapi.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 from pydantic import BaseModel
 
 from pacs.access import Principal, Purpose
+from storage import accounts
 from storage.archive import Archive
 from storage.tokens import TokenIssuer
 from storage.tries import WINDOW_SECONDS, TooManyTries
+from viewer_api.audited import tell
 
 __all__ = ["TheArchive", "TokenIssuer", "Who"]
 
@@ -43,8 +45,11 @@ async def current_principal(request: Request, token: Annotated[str | None, Depen
     principal = remembered[0] if remembered else await run_in_threadpool(issuer.known, name)
     if principal is None:
         raise _sign_in_first()
+    request.state.who = principal  # for the audit trail
     said = request.headers.get(PURPOSE)
-    return principal if said is None else replace(principal, purpose=_purpose(said))
+    if said is not None:
+        principal = request.state.who = replace(principal, purpose=_purpose(said))
+    return principal
 
 
 def _purpose(said: str) -> Purpose:
@@ -73,11 +78,14 @@ def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()
     """Sign in with user name and password."""
     issuer: TokenIssuer = request.app.state.tokens
     address = request.client.host if request.client else ""
+    # A name that nobody has is not told: people type passwords where names belong.
+    tell(who=form.username if accounts.find_user(request.app.state.archive, form.username) else "")
     try:
         user = issuer.sign_in(form.username, form.password, address)
     except TooManyTries as error:
         raise HTTPException(429, str(error), {"Retry-After": str(int(WINDOW_SECONDS))}) from None
     if user is None:
         raise HTTPException(401, "Wrong user name or password", {"WWW-Authenticate": "Bearer"})
+    request.state.who = user.principal()
     signed, seconds = issuer.issue(user)
     return Token(access_token=signed, expires_in=seconds)

@@ -18,6 +18,7 @@ from storage.facilities import GRADE_CHARACTERS_MAX, NAME_CHARACTERS_MAX, change
 from storage.facilities import add_facility as registered
 from storage.registry import RegisteredDevice
 from viewer_api.administration import Administrator, check_facility
+from viewer_api.audited import owned_by, tell, told_fields
 from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api", tags=["devices"])
@@ -113,6 +114,7 @@ def add_facility(new: Facility, who: Administrator, archive: TheArchive) -> Faci
     """Register a facility; only the region's own administrators may."""
     if who.facility is not None:
         raise Forbidden("only the region's administrators may do this")
+    tell(what=new.code, subjects=owned_by(new.code))
     if not registered(archive, **new.model_dump()):
         raise Conflict(f"there is a facility {new.code} already")
     return new.model_copy(update={"name": new.name or new.code})
@@ -122,6 +124,7 @@ def add_facility(new: Facility, who: Administrator, archive: TheArchive) -> Faci
 def change(code: str, change: FacilityChange, who: Administrator, archive: TheArchive) -> Facility:
     """Change the fields given."""
     check_facility(who, code)
+    tell(what=told_fields(change.model_dump(exclude_unset=True)))
     changed = change_facility(archive, code, change.model_dump(exclude_unset=True))
     return Facility.model_validate(asdict(changed))
 
@@ -137,6 +140,7 @@ def devices(who: Administrator, archive: TheArchive) -> Devices:
 def add_device(new: NewDevice, who: Administrator, archive: TheArchive) -> Device:
     """Let a device call the node; it knows it within five seconds."""
     check_facility(who, new.facility)
+    tell(what=f"device {new.ae_title} at {new.address}")
     return _shown(registry.new_device(archive, RegisteredDevice.from_json(new.model_dump())))
 
 
@@ -147,6 +151,7 @@ def change_device(device_id: int, change: DeviceChange, who: Administrator, arch
     fields: dict[str, Any] = change.model_dump(exclude_unset=True)
     if "facility" in fields:
         check_facility(who, fields["facility"])
+    tell(what=told_fields(fields))
     fields |= {name: tuple(fields[name]) for name in ("roles", "syntaxes") if name in fields}
     return _shown(registry.change_device(archive, device_id, fields))
 
@@ -161,9 +166,10 @@ def remove_device(device_id: int, who: Administrator, archive: TheArchive) -> Re
 
 def _check_device(archive: Archive, who: Principal, device_id: int) -> None:
     """A device of another's facility answers as one that does not exist."""
-    known = {d.id for d in registry.list_devices(archive) if may_administer(who, d.facility)}
+    known = {d.id: d for d in registry.list_devices(archive) if may_administer(who, d.facility)}
     if device_id not in known:
         raise NotFound("there is no such device")
+    tell(what=f"device {known[device_id].ae_title}", subjects=owned_by(known[device_id].facility))
 
 
 def _shown(device: RegisteredDevice) -> Device:

@@ -20,6 +20,7 @@ from storage.archive import Archive
 from storage.remotes import ASSOCIATIONS_MAX, CA_CHARACTERS_MAX, DICOM, NAME_CHARACTERS_MAX
 from storage.routing import Route
 from viewer_api.administration import Administrator, check_facility
+from viewer_api.audited import owned_by, tell, told_fields
 from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api", tags=["exchange"])
@@ -115,6 +116,7 @@ def add_remote(new: NewRemote, who: Administrator, archive: TheArchive) -> Remot
     """Register a DICOM node under a new name."""
     check_facility(who, new.facility)
     fields = new.model_dump() | {"syntaxes": tuple(new.syntaxes)}
+    tell(what=f"remote {new.name}: {new.ae_title} at {new.host}:{new.port}")
     return _shown(remotes.new_remote(archive, remotes.Remote(**fields)))
 
 
@@ -125,6 +127,7 @@ def change_remote(remote_id: Key, change: RemoteChange, who: Administrator, arch
     fields: dict[str, Any] = change.model_dump(exclude_unset=True)
     if "facility" in fields:
         check_facility(who, fields["facility"])
+    tell(what=told_fields(fields))
     if "syntaxes" in fields:
         fields["syntaxes"] = tuple(fields["syntaxes"])
     return _shown(remotes.change_remote(archive, remote_id, fields))
@@ -258,6 +261,7 @@ def list_sends(
 def send(new: NewSend, who: Administrator, archive: TheArchive) -> Queued:
     """Queue a study or series for a remote; what was sent before is sent again."""
     _named(archive, who, new.remote)
+    tell(studies=(new.study_uid,))
     return Queued(sends=sending.enqueue(archive, who, new.study_uid, new.remote, new.series_uid))
 
 
@@ -280,6 +284,7 @@ def _remote(archive: Archive, who: Principal, remote_id: int) -> remotes.Remote:
     found = remotes.remotes_by_id(archive, {remote_id}).get(remote_id)
     if found is None or found.kind != DICOM or not may_administer(who, found.facility):
         raise NotFound("there is no such remote")
+    tell(what=f"remote {found.name}", subjects=owned_by(found.facility))
     return found
 
 
@@ -287,11 +292,14 @@ def _named(archive: Archive, who: Principal, name: str) -> None:
     found = next((r for r in remotes.list_remotes(archive) if r.name == name and r.kind == DICOM), None)
     if found is None or not may_administer(who, found.facility):
         raise NotFound(f"there is no remote {name}")
+    tell(what=f"remote {name}", subjects=owned_by(found.facility))
 
 
 def _check_rule(archive: Archive, who: Principal, number: int) -> None:
-    if not may_administer(who, routing.find_route(archive, number).facility):
+    rule = routing.find_route(archive, number)
+    if not may_administer(who, rule.facility):
         raise NotFound(f"there is no rule {number}")
+    tell(what=f"rule to {rule.remote}", subjects=owned_by(rule.facility))
 
 
 def _shown(remote: remotes.Remote) -> Remote:

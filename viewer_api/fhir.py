@@ -4,13 +4,14 @@ asker may see. Resident numbers are taken whole and given masked."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 
+from pacs.audit import Subject
 from pacs.errors import BadQuery, NotFound
 from pacs.identity import Verdict
 from pacs.names import pn_json
@@ -18,6 +19,7 @@ from storage import match, persons
 from storage.identity import IDENTIFIERS_MAX, Identifier
 from storage.match import Description, Found, SeenStudy
 from storage.persons import SeenPatient
+from viewer_api.audited import tell
 from viewer_api.auth import TheArchive, Who
 
 router = APIRouter(prefix="/fhir", tags=["fhir"])
@@ -53,6 +55,7 @@ def match_patient(
         count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else match.MATCHES_MAX
     )
     found = match.match(archive, who, _described(resource), most)
+    _tell([one.patient for one in found])
     if given.get("onlyCertainMatches") is True:
         found = [f for f in found if f.judgement.verdict is Verdict.LINKED]
     return FhirResponse(_bundle([_matched(f) for f in found]))
@@ -61,7 +64,9 @@ def match_patient(
 @router.get("/Patient/{patient}", response_class=FhirResponse)
 def read_patient(patient: str, who: Who, archive: TheArchive) -> FhirResponse:
     """A patient; `link` names those who are the same person."""
-    return FhirResponse(_patient_of(persons.patients_of_person(archive, who, _key(patient)), _key(patient)))
+    same = persons.patients_of_person(archive, who, _key(patient))
+    _tell(same)
+    return FhirResponse(_patient_of(same, _key(patient)))
 
 
 @router.get("/Patient/{patient}/$everything", response_class=FhirResponse)
@@ -69,9 +74,14 @@ def everything(patient: str, who: Who, archive: TheArchive) -> FhirResponse:
     """A patient with all who are the same person, and their studies."""
     pk = _key(patient)
     same = persons.patients_of_person(archive, who, pk)
+    _tell(same)
     entries = [_entry(_patient_of(same, p.id)) for p in sorted(same, key=lambda p: p.id != pk)]
     entries += [_entry(_study(s)) for s in match.studies(archive, who, pk)]
     return FhirResponse(_bundle(entries))
+
+
+def _tell(shown: Sequence[SeenPatient]) -> None:
+    tell(subjects=tuple(Subject(p.facility, p.issuer, p.patient_id) for p in shown))
 
 
 def _key(written: str) -> int:

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pacs.attributes import Attribute
 from pacs.query import VALUE_CHARACTERS_MAX
 from pacs.uids import UID_LENGTH_MAX
-from viewer_api import auth, devices, exchange, persons, sharing, users, worklist
+from viewer_api import audit, auth, devices, exchange, persons, sharing, users, worklist
 from viewer_api.dicomweb.datasets import JSON
 from viewer_api.dicomweb.transactions import (
     DATASET,
@@ -30,7 +30,9 @@ from viewer_api.problems import PROBLEM
 
 Json = dict[str, Any]
 ADMINISTRATION = {
-    tag for router in (devices, exchange, persons, sharing, users, worklist) for tag in router.router.tags
+    tag
+    for router in (audit, devices, exchange, persons, sharing, users, worklist)
+    for tag in router.router.tags
 }
 SIGN_IN = set(auth.router.tags)
 _UID = {"type": "string", "pattern": UID_PATTERN, "maxLength": UID_LENGTH_MAX}

@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from pacs.audit import Subject
 from storage import persons
 from storage.persons import PAGE_MAX, SeenPatient
 from viewer_api.administration import Administrator
+from viewer_api.audited import tell
 from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api/persons", tags=["persons"])
@@ -139,6 +141,7 @@ def list_reviews(
 def decide(one: InPath, other: InPath, said: Decision, who: Administrator, archive: TheArchive) -> Batch:
     """Say that two patients are one person, or two, whether they were asked about or not. Comparison does not decide
     that again."""
+    tell(what=f"{said.decision} {one} {other}")
     if said.decision == "accept":
         return Batch(batch=persons.link(archive, who, one, other, said.why))
     persons.refuse(archive, who, one, other)
@@ -151,6 +154,7 @@ def links(patient: InPath, who: Administrator, archive: TheArchive) -> Links:
     same = persons.patients_of_person(archive, who, patient)
     steps = persons.list_steps(archive, who, patient)
     (own,) = (p for p in same if p.id == patient)
+    tell(subjects=tuple(Subject(p.facility, p.issuer, p.patient_id) for p in same))
     return Links(
         patient=_shown(own),
         same=[_shown(p) for p in same if p.id != patient],

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from pacs.audit import Subject
 from pacs.rejection import NAMED_MAX, REASON_CHARACTERS_MAX
 from pacs.uids import UID_LENGTH_MAX, clean_uid
 from pacs.values import Json
@@ -16,6 +17,7 @@ from storage.intake import Intake
 from storage.notes import read_note
 from storage.recycling import Choice
 from viewer_api.administration import Administrator
+from viewer_api.audited import tell
 from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api/rejections", tags=["rejections"])
@@ -51,6 +53,7 @@ def reject(
         code=new.code,
         reason=new.reason.strip(),
     )
+    tell(what=f"{new.code} {len(choice.sop_instances) or 'all'} instances", studies=(choice.study_uid,))
     intake: Intake = request.app.state.intake
     reception = intake.reception()
     try:
@@ -98,13 +101,20 @@ def note(rejection_id: int, who: Administrator, archive: TheArchive) -> Response
 @router.post("/{rejection_id}/restore")
 def restore(rejection_id: int, who: Administrator, archive: TheArchive) -> dict[str, Any]:
     """Take it back: within seconds all is there again, byte for byte."""
-    return rejection_json(recycling.restore(archive, who, rejection_id))
+    return rejection_json(_told(recycling.restore(archive, who, rejection_id)))
 
 
 @router.delete("/{rejection_id}")
 def erase(rejection_id: int, who: Administrator, archive: TheArchive) -> dict[str, Any]:
     """Erase it now: it cannot be restored from here on, and its bytes leave the store within minutes."""
-    return rejection_json(recycling.erase(archive, who, rejection_id))
+    return rejection_json(_told(recycling.erase(archive, who, rejection_id)))
+
+
+def _told(one: Json) -> Json:
+    """Whom it was about, since what is erased the index knows no more."""
+    about = Subject(one["facility"], "", one["patient_id"])
+    tell(what=f"note {one['note_uid']}", studies=tuple(one["study_uids"]), subjects=(about,))
+    return one
 
 
 def rejection_json(one: Json) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pacs.access import Principal
+from pacs.audit import Subject
 from pacs.errors import BadQuery, Forbidden
 from pacs.sharing import Kind, Policy, Scope
 from pacs.uids import UID_LENGTH_MAX, clean_uid
@@ -16,6 +17,7 @@ from storage import sharing
 from storage.index.subjects import Named
 from storage.sharing import REASON_CHARACTERS_MAX, VALUES_MAX
 from viewer_api.administration import Administrator, check_facility
+from viewer_api.audited import owned_by, tell, told_fields
 from viewer_api.auth import TheArchive, Who
 
 router = APIRouter(prefix="/api", tags=["sharing"])
@@ -112,6 +114,7 @@ def read_policy(code: str, who: Administrator, archive: TheArchive) -> SharingPo
 def set_policy(code: str, new: SharingPolicy, who: Administrator, archive: TheArchive) -> Response:
     """Set what the facility shares, as a whole. Within a second it holds."""
     check_facility(who, code)
+    tell(what=told_fields(new.model_dump()), subjects=owned_by(code))
     policy = Policy(Scope(new.scope), frozenset(new.modalities), frozenset(new.sensitive_body_parts))
     sharing.set_policy(archive, who, code, policy)
     return Response(status_code=204)
@@ -120,8 +123,14 @@ def set_policy(code: str, new: SharingPolicy, who: Administrator, archive: TheAr
 @router.post("/grants", status_code=201)
 def make_grant(new: NewGrant, who: Who, archive: TheArchive) -> Made:
     """Open a study, or all of a patient's at the facility, to somebody elsewhere."""
+    facility = _owner(who, new.facility)
+    _tell(
+        new,
+        facility,
+        f"{new.kind} to {new.to_facility} {new.to_department} {new.to_user} until {new.until.isoformat()}",
+    )
     key = sharing.grant(
-        archive, who, _owner(who, new.facility), new.named(), kind=Kind(new.kind), until=new.until,
+        archive, who, facility, new.named(), kind=Kind(new.kind), until=new.until,
         to_facility=new.to_facility, to_department=new.to_department, to_user=new.to_user, sensitive=new.sensitive,
         reason=new.reason,
     )  # fmt: skip
@@ -146,6 +155,7 @@ def restrict(new: NewRestriction, who: Administrator, archive: TheArchive) -> Ma
     """Note an objection, mark as sensitive, or put under embargo."""
     facility = _owner(who, new.facility)
     check_facility(who, facility)
+    _tell(new, facility, new.kind)
     key = sharing.restrict(archive, who, facility, new.named(), kind=new.kind, until=new.until,
                            everywhere=new.everywhere, reason=new.reason)  # fmt: skip
     return Made(id=key)
@@ -169,7 +179,10 @@ def lift(restriction_id: Key, who: Administrator, archive: TheArchive) -> Respon
 @router.post("/break-glass", status_code=201)
 def break_glass(new: Emergency, who: Who, archive: TheArchive) -> Opened:
     """Open all there is of a patient to oneself, for some hours, in an emergency. Its owners are alerted."""
-    return Opened(**sharing.break_glass(archive, who, new.named(), new.reason))
+    _tell(new, who.facility or "", "")
+    opened = Opened(**sharing.break_glass(archive, who, new.named(), new.reason))
+    tell(what=f"until {opened.until.isoformat()}", studies=tuple(opened.studies))
+    return opened
 
 
 @router.get("/break-glass")
@@ -183,6 +196,12 @@ def note_alert(grant_id: Key, who: Who, archive: TheArchive) -> Response:
     """Take note of it."""
     sharing.note_alert(archive, who, grant_id)
     return Response(status_code=204)
+
+
+def _tell(about: _About, facility: str, what: str) -> None:
+    """Reasons stay in their rows: people write names into them."""
+    patient = (Subject(facility, about.issuer, about.patient_id),) if about.patient_id else owned_by(facility)
+    tell(what=what, studies=(about.study_uid,), subjects=patient)
 
 
 def _owner(who: Principal, said: str) -> str:

@@ -15,6 +15,7 @@ from storage.accounts import NAME_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX, User
 from storage.archive import Archive
 from storage.facilities import add_department, list_departments
 from viewer_api.administration import Administrator, check_facility
+from viewer_api.audited import owned_by, tell, told_fields
 from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api", tags=["users"])
@@ -78,6 +79,7 @@ def users(who: Administrator, archive: TheArchive) -> Accounts:
 def add_user(new: NewUser, who: Administrator, archive: TheArchive) -> Account:
     """Add an account; an administrator of a facility adds those of it alone."""
     _check(who, new.facility)
+    tell(what=told_fields(new.model_dump(include={"name", "role", "facility", "department"})))
     accounts.add_user(archive, new.name, new.password, Role(new.role), new.display_name, new.facility,
                       new.department)  # fmt: skip
     return _shown(_found(archive, who, new.name))
@@ -88,6 +90,7 @@ def change_user(name: str, change: UserChange, who: Administrator, archive: TheA
     """Change the fields given; nobody changes what they are themselves. Within five seconds it holds."""
     known = _found(archive, who, name)
     given: dict[str, Any] = change.model_dump(exclude_unset=True)
+    tell(what=told_fields({"name": name} | given))
     if name == who.name and given.keys() - {"display_name"}:
         raise Forbidden("nobody changes their own role or place")
     if "facility" in given:
@@ -112,6 +115,7 @@ def departments(code: str, who: Administrator, archive: TheArchive) -> Departmen
 def new_department(code: str, new: Department, who: Administrator, archive: TheArchive) -> Department:
     """Register a department, or name it anew."""
     check_facility(who, code)
+    tell(what=told_fields(new.model_dump()), subjects=owned_by(code))
     add_department(archive, code, new.code, new.name)
     return new
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pacs.access import may_administer
+from pacs.audit import Subject
 from pacs.errors import BadAttributes, NotFound
 from pacs.names import pn_json, pn_text
 from pacs.values import Json, da, da_text, first, text, tm, tm_text, values
@@ -34,6 +35,7 @@ from storage import worklist
 from storage.facilities import LOCAL
 from storage.worklist import Entry
 from viewer_api.administration import Administrator
+from viewer_api.audited import tell
 from viewer_api.auth import TheArchive
 
 router = APIRouter(prefix="/api/worklist", tags=["worklist"])
@@ -124,13 +126,13 @@ def schedule(new: NewEntry, who: Administrator, archive: TheArchive, response: R
         raise NotFound(f"there is no facility {facility}")
     pk = worklist.schedule(archive, facility, attributes_of(new))
     response.headers["Location"] = f"/api/worklist/{pk}"
-    return entry_json(worklist.find_entry(archive, who, pk))
+    return entry_json(_told(worklist.find_entry(archive, who, pk)))
 
 
 @router.get("/{entry_id}")
 def read_entry(entry_id: int, who: Administrator, archive: TheArchive) -> dict[str, Any]:
     """One entry, with all its attributes in the DICOM JSON model."""
-    found = worklist.find_entry(archive, who, _key(entry_id))
+    found = _told(worklist.find_entry(archive, who, _key(entry_id)))
     return entry_json(found) | {"attributes": found.attributes}
 
 
@@ -138,13 +140,21 @@ def read_entry(entry_id: int, who: Administrator, archive: TheArchive) -> dict[s
 def change(entry_id: int, changes: Changes, who: Administrator, archive: TheArchive) -> dict[str, Any]:
     """Change some fields."""
     worklist.change(archive, who, _key(entry_id), attributes_of(changes))
-    return entry_json(worklist.find_entry(archive, who, entry_id))
+    return entry_json(_told(worklist.find_entry(archive, who, entry_id)))
 
 
 @router.delete("/{entry_id}", status_code=204)
 def cancel(entry_id: int, who: Administrator, archive: TheArchive) -> None:
     """Cancel a step: devices are told of it no more. It stays in the list as CANCELED."""
     worklist.cancel(archive, who, _key(entry_id))
+    _told(worklist.find_entry(archive, who, entry_id))
+
+
+def _told(entry: Entry) -> Entry:
+    a = entry.attributes
+    about = Subject(entry.facility, text(a, ISSUER), text(a, PATIENT_ID))
+    tell(what=f"accession {text(a, ACCESSION)}", subjects=(about,))
+    return entry
 
 
 def _key(entry_id: int) -> int:

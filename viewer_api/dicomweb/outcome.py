@@ -71,6 +71,11 @@ class Outcome:
         self.stored.append(_reference(identity) | _retrieved(url if study_uid and series_uid else ""))
         self._studies.add(study_uid)
 
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """Of what is stored."""
+        return tuple(sorted(self._studies - {""}))
+
     def answer(self, *, xml: bool) -> Response:
         """The response, with the statuses of table 10.5.3-1; where all is of one study, with where that is."""
         if not self.stored and not self.failed and not self.unknown:

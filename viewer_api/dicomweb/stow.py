@@ -18,6 +18,7 @@ from storage.importing import HEAD_BYTES, identify, take
 from storage.intake import Intake
 from storage.reception import Reception
 from storage.records import Origin
+from viewer_api.audited import owned_by, tell
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.apart import TYPES, store_apart
 from viewer_api.dicomweb.bodies import BadBody, Parts, Rest, Whole, chunks_of
@@ -53,6 +54,8 @@ def store(request: Request, who: Who, archive: TheArchive, study_uid: str = "") 
         _store(request, origin, outcome)
     finally:
         _places.release()
+    counts = f"{len(outcome.stored)} stored, {len(outcome.failed) + len(outcome.unknown)} not"
+    tell(what=counts, studies=outcome.studies, subjects=owned_by(facility))
     return outcome.answer(xml=xml)
 
 

@@ -7,6 +7,7 @@ import { forgetMetadata } from '../data/metadata'
 import { forgetPreviews } from '../data/previews'
 import { manifestQuery } from '../data/studies'
 import { forgetThumbnails } from '../data/thumbnails'
+import { Loading } from './Loading'
 import { searchOf } from './list/filter'
 import { StudyListPage } from './list/StudyListPage'
 import { PageError } from './PageError'
@@ -68,6 +69,8 @@ function Study({ studyUid }: { studyUid: string }): ReactElement {
   )
 }
 
+const AuditPage = lazy(async () => ({ default: (await import('./audit/AuditPage')).AuditPage }))
+
 const rootRoute = createRootRoute({ component: Root, errorComponent: PageError })
 
 const listRoute = createRoute({
@@ -90,8 +93,20 @@ const studyRoute = createRoute({
   },
 })
 
+const auditRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/audit',
+  component: function Audit() {
+    return (
+      <Suspense fallback={<Loading />}>
+        <AuditPage />
+      </Suspense>
+    )
+  },
+})
+
 const router = createRouter({
-  routeTree: rootRoute.addChildren([listRoute, studyRoute]),
+  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute]),
   defaultErrorComponent: PageError,
   defaultNotFoundComponent: () => <PageError error={new ApiError(404, 'not found')} />,
   scrollRestoration: true,

@@ -1,6 +1,7 @@
-import { useNavigate, useSearch } from '@tanstack/react-router'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useCallback, useEffect, useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
+import { readsAudit } from '../../data/audit'
 import { useMe, useStudyList } from '../../data/studies'
 import { Icon, Logo } from '../icons'
 import { LanguageSwitch } from '../LanguageSwitch'
@@ -20,6 +21,12 @@ function Header(): ReactElement {
         通影 <span>Tongying</span>
       </p>
       <span className="grow" />
+      {readsAudit(me.data?.role) && (
+        <Link to="/audit" className="button quiet" data-testid="to-audit">
+          <Icon name="document" size={18} />
+          <span className="wide-only">{t('audit.title')}</span>
+        </Link>
+      )}
       <LanguageSwitch />
       <span className="who">{me.data?.display_name ?? me.data?.user}</span>
       <button type="button" className="button quiet" onClick={signOut} title={t('signIn.signOut')}>

@@ -1,0 +1,58 @@
+import { Link } from '@tanstack/react-router'
+import { type ReactElement, useDeferredValue, useEffect, useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import type { AuditFilter } from '../../api/audit'
+import { useAudit } from '../../data/audit'
+import { Icon } from '../icons'
+import { LanguageSwitch } from '../LanguageSwitch'
+import { ErrorState } from '../list/states'
+import '../styles/audit.css'
+import { AuditFilters } from './AuditFilters'
+import { AuditTable } from './AuditTable'
+import { ChainState } from './ChainState'
+
+const EVERYTHING: AuditFilter = { who: '', patient: '', action: '', outcome: '', from: '', to: '' }
+
+/** Who looked, asked and changed, for auditors. */
+export function AuditPage(): ReactElement {
+  const { t } = useTranslation()
+  const [filter, setFilter] = useState(EVERYTHING)
+  const list = useAudit(useDeferredValue(filter))
+  useEffect(() => {
+    document.title = `${t('audit.title')} · 通影 Tongying`
+  }, [t])
+  return (
+    <div className="audit-page">
+      <header className="bar">
+        <Link to="/" className="button quiet">
+          <Icon name="back" size={18} />
+          {t('viewer.back')}
+        </Link>
+        <h1 className="brand">{t('audit.title')}</h1>
+        <ChainState />
+        <span className="grow" />
+        <LanguageSwitch />
+      </header>
+      <AuditFilters filter={filter} onChange={changes => setFilter(old => ({ ...old, ...changes }))} />
+      <main className="audit-main">
+        {list.error && (
+          <ErrorState error={list.error} onRetry={list.retry} inline={list.entries.length > 0} />
+        )}
+        <AuditTable entries={list.entries} />
+        {!list.loading && !list.error && list.entries.length === 0 && (
+          <p className="audit-none">{t('audit.none')}</p>
+        )}
+        {list.hasMore && (
+          <button
+            type="button"
+            className="button audit-more"
+            disabled={list.loadingMore}
+            onClick={list.loadMore}
+          >
+            {t('audit.more')}
+          </button>
+        )}
+      </main>
+    </div>
+  )
+}
