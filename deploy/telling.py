@@ -27,14 +27,16 @@ ACTIONS: dict[str, Action] = {
         (
             "facility add", "facility change", "device add", "device change", "device remove", "user add",
             "user password", "remote add", "remote remove", "route add", "route remove", "orthanc add",
-            "orthanc remove", "reindex", "audit accept", "facility share", "person link", "person unlink", "person undo",
+            "orthanc remove", "reindex", "audit accept", "facility share", "person link",
+            "person unlink", "person undo", "person review",
         ),
         Action.CHANGE,
     ),
     **dict.fromkeys(
         (
             "check", "stats", "rejected list", "facility list", "device list", "user list", "remote list",
-            "remote echo", "route list", "orthanc list", "orthanc compare", "person list", "person show", "person review",
+            "remote echo", "route list", "orthanc list", "orthanc compare", "person list",
+            "person show",
         ),
         Action.QUERY,
     ),
