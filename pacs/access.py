@@ -26,11 +26,11 @@ class Purpose(StrEnum):
     TREATMENT = "treatment"
 
 
-STORING_ROLES = frozenset({Role.ADMINISTRATOR})  # by HTTP; a device's own roles are the gate's
+STORING_ROLES = frozenset({Role.ADMINISTRATOR, Role.SYSTEM})  # by HTTP; a device's own roles are the gate's
 REJECTING_ROLES = frozenset(
     {Role.ADMINISTRATOR}
 )  # who see and empty the recycle bin; devices send notes as they store
-SEEING_ROLES = frozenset({Role.ADMINISTRATOR, Role.DEVICE})
+SEEING_ROLES = frozenset({Role.ADMINISTRATOR, Role.DEVICE, Role.SYSTEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,11 @@ class Principal:
     role: Role
     facility: str | None = None  # its own; None for the region's own staff
     purpose: Purpose = Purpose.TREATMENT
+    scopes: frozenset[str] | None = None  # what this sign-in is limited to; None: to nothing
 
     def __post_init__(self) -> None:
-        if self.role is Role.DEVICE and self.facility is None:
-            raise ValueError("a device belongs to a facility")
+        if self.role in (Role.DEVICE, Role.SYSTEM) and self.facility is None:
+            raise ValueError("a device or system belongs to a facility")
 
 
 def may_store(principal: Principal, facility: str) -> bool:

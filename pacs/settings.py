@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from pacs.access import Role
 from pacs.errors import SettingError
 
 MIB = 1024 * 1024
@@ -19,6 +20,13 @@ SECRET_CHARACTERS_MIN = 32
 PROCESSES_MAX = 128
 REJECTED_DAYS_MAX = 36_500
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")  # as RFC 6454 6.2 writes it
+SIGN_IN_LIMITS = {
+    "token_seconds": (30, 86_400),
+    "session_seconds": (60, 30 * 86_400),
+    "password_characters_min": (8, 64),
+    "lockout_failures": (3, 1000),
+    "lockout_seconds_max": (1, 86_400),
+}
 PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
 
@@ -62,7 +70,16 @@ class Settings:
     admin_password: str = ""
     secret: str = ""  # signs access tokens; empty: made once and kept under `data`
     secret_key: str = ""  # seals passwords of other systems; empty: made once as secret.key under `data`
-    token_seconds: int = 8 * 3600
+    secret_before: str = ""  # the `secret` before this one: its tokens are taken until they expire
+    secret_key_before: str = ""  # the `secret_key` before this one: what it sealed is opened
+    token_seconds: int = 15 * 60  # of an access token
+    session_seconds: int = 12 * 3600  # in which a session's access tokens are renewed; then one signs in anew
+    password_characters_min: int = 8
+    lockout_failures: int = (
+        20  # wrong passwords of an account within a day; each further one closes it for longer
+    )
+    lockout_seconds_max: int = 900  # that it is closed at a time
+    second_factor_roles: str = ""  # roles that must have a second factor, parted by commas
     log_level: str = "info"
     worker_processes: int = 2
     worker_nice: int = 10  # 0 to 19: how far workers give way to those who receive and answer
@@ -97,6 +114,10 @@ class Settings:
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         return tuple(origin for one in self.cors_origins.split(",") if (origin := one.strip()))
+
+    @property
+    def roles_with_second_factor(self) -> frozenset[str]:
+        return frozenset(role for one in self.second_factor_roles.split(",") if (role := one.strip()))
 
     @property
     def node_process_count(self) -> int:
@@ -146,7 +167,7 @@ def _said(kind: type) -> str:
 def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object]) -> None:
     """`TONGYING_S3_SECRET_KEY_FILE` and its like: how Docker and Kubernetes hand over secrets."""
     for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret",
-                 "secret_key"):  # fmt: skip
+                 "secret_key", "secret_before", "secret_key_before"):  # fmt: skip
         path = environment.get(f"{_variable(name)}_FILE")
         if path:
             try:
@@ -171,10 +192,16 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_WORKER_NICE must be from 0 to 19")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
-    if settings.secret_key and len(settings.secret_key) < SECRET_CHARACTERS_MIN:
-        raise SettingError(
-            f"TONGYING_SECRET_KEY must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
-        )
+    for name in ("secret_key", "secret_key_before"):
+        if 0 < len(getattr(settings, name)) < SECRET_CHARACTERS_MIN:
+            raise SettingError(
+                f"{_variable(name)} must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
+            )
+    if unknown := settings.roles_with_second_factor - set(Role):
+        raise SettingError(f"TONGYING_SECOND_FACTOR_ROLES: there is no role {min(unknown)}")
+    for name, (least, most) in SIGN_IN_LIMITS.items():
+        if not least <= getattr(settings, name) <= most:
+            raise SettingError(f"{_variable(name)} must be from {least} to {most}")
     for name in ("node_processes", "http_processes"):
         if not 0 <= getattr(settings, name) <= PROCESSES_MAX:
             raise SettingError(f"{_variable(name)} must be from 0 to {PROCESSES_MAX}")

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import secrets as random
 from dataclasses import dataclass
-from functools import cache
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.access import Principal, Role
 from pacs.errors import NotFound, SettingError
+from storage import passwords, sessions
 from storage.archive import Archive
-from storage.index.tables import facilities, secrets, users
-
-PASSWORD_CHARACTERS_MIN = 8
-PASSWORD_CHARACTERS_MAX = 256  # hashing is slow by design: no megabytes of password
-_hasher = PasswordHasher()
+from storage.index.credentials import credentials
+from storage.index.tables import facilities, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +39,21 @@ def ensure_administrator(archive: Archive, password: str) -> str | None:
     return made_up
 
 
-def add_user(archive: Archive, name: str, password: str, role: Role, display_name: str = "") -> None:
-    """Add an account; raises SettingError if the name is taken or the password too short."""
+def add_user(
+    archive: Archive,
+    name: str,
+    password: str,
+    role: Role,
+    display_name: str = "",
+    *,
+    must_change: bool = False,
+) -> None:
+    """Add an account; raises SettingError if the name is taken or the password one that is refused. `must_change`: its
+    user must choose another one first."""
+    passwords.check(archive.settings, name, password)
     row = {
         "name": name,
-        "password_hash": _hash(password),
+        "password_hash": passwords.hashed(password),
         "role": role.value,
         "display_name": display_name or name,
     }
@@ -56,29 +61,34 @@ def add_user(archive: Archive, name: str, password: str, role: Role, display_nam
         added = insert(users).values(row).on_conflict_do_nothing().returning(users.c.id)
         if connection.execute(added).first() is None:
             raise SettingError(f"there is a user {name} already")
+        if must_change:
+            _note_change(connection, name, must_change=True)
 
 
-def set_password(archive: Archive, name: str, password: str) -> None:
-    """Change a password; raises NotFound or SettingError."""
-    hashed = _hash(password)
+def set_password(archive: Archive, name: str, password: str, *, must_change: bool = False) -> None:
+    """Change a password, which ends all sessions of the account; raises NotFound or SettingError."""
+    passwords.check(archive.settings, name, password)
+    hashed = passwords.hashed(password)
     with archive.database.begin() as connection:
         done = connection.execute(update(users).where(users.c.name == name).values(password_hash=hashed))
         if not done.rowcount:
             raise NotFound(f"there is no user {name}")
+        _note_change(connection, name, must_change=must_change)
+        sessions.end_within(connection, name, by="password")
 
 
-def _hash(password: str) -> str:
-    if not PASSWORD_CHARACTERS_MIN <= len(password) <= PASSWORD_CHARACTERS_MAX:
-        raise SettingError(
-            f"a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters"
-        )
-    return _hasher.hash(password)
+def _note_change(connection: Connection, name: str, *, must_change: bool) -> None:
+    user_id = select(users.c.id).where(users.c.name == name).scalar_subquery()
+    values = {"must_change": must_change, "changed_at": func.now()}
+    noted = insert(credentials).values(user_id=user_id, **values)
+    connection.execute(noted.on_conflict_do_update(index_elements=["user_id"], set_=values))
 
 
-@cache
-def _nobody() -> str:
-    """A hash to compare with where there is no user. Made at the first sign-in, as hashing takes 64 MB."""
-    return _hasher.hash("nobody has this password")
+def must_change_password(archive: Archive, name: str) -> bool:
+    """Whether somebody else chose the password, for once."""
+    query = select(credentials.c.must_change).join(users).where(users.c.name == name)
+    with archive.database.read() as connection:
+        return bool(connection.execute(query).scalar_one_or_none())
 
 
 def sign_in(archive: Archive, name: str, password: str) -> User | None:
@@ -88,11 +98,7 @@ def sign_in(archive: Archive, name: str, password: str) -> User | None:
         row = connection.execute(
             select(users.c.password_hash).where(users.c.name == name, users.c.active)
         ).one_or_none()
-    try:
-        _hasher.verify(row[0] if row else _nobody(), password[:PASSWORD_CHARACTERS_MAX])
-    except (VerificationError, InvalidHashError):
-        return None
-    return find_user(archive, name) if row else None
+    return find_user(archive, name) if passwords.matches(row[0] if row else None, password) else None
 
 
 def find_user(archive: Archive, name: str) -> User | None:
@@ -118,15 +124,3 @@ def list_users(archive: Archive) -> list[User]:
             .all()
         )
     return [user for name in names if (user := find_user(archive, name))]
-
-
-def signing_secret(archive: Archive) -> bytes:
-    """The key of access tokens: from the settings, else made once and kept in the database."""
-    if archive.settings.secret:
-        return archive.settings.secret.encode()
-    with archive.database.begin() as connection:
-        row = {"name": "token", "value": random.token_bytes(32)}
-        connection.execute(insert(secrets).values(row).on_conflict_do_nothing())
-        return bytes(
-            connection.execute(select(secrets.c.value).where(secrets.c.name == "token")).scalar_one()
-        )

@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from storage.database import Database
+from storage.index import credentials as _credentials  # noqa: F401  its tables belong to the schema
 from storage.index.exchange import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"

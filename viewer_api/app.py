@@ -18,6 +18,7 @@ from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
 from viewer_api import (
+    account,
     auth,
     cross_origin,
     devices,
@@ -28,6 +29,7 @@ from viewer_api import (
     portal,
     problems,
     rejections,
+    sign_in,
     worklist,
 )
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
@@ -74,7 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
         # What is asked most often first: a request looks through the routes in this order.
         wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
-        portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
+        portal.router, sign_in.router, account.router,
+        devices.router, exchange.router, worklist.router, rejections.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

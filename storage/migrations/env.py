@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
+from storage.index import credentials as _credentials  # noqa: F401  its tables belong to the schema
 from storage.index.exchange import SCHEMA
 
 
