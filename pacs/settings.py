@@ -11,6 +11,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pacs.access import Role
 from pacs.errors import SettingError
@@ -80,6 +81,15 @@ class Settings:
     )
     lockout_seconds_max: int = 900  # that it is closed at a time
     second_factor_roles: str = ""  # roles that must have a second factor, parted by commas
+    public_url: str = ""  # under which browsers know us, such as https://pacs.example; needed for OpenID
+    openid_issuer: str = ""  # of the OpenID provider that users sign in with; empty: none
+    openid_client_id: str = ""
+    openid_client_secret: str = ""
+    openid_users: str = "match"  # or "provision": who has no account of that name gets one
+    openid_name_claim: str = "preferred_username"
+    openid_role_claim: str = "role"
+    openid_roles: str = ""  # what the claim says of each role: "doctors=clinician,readers=radiologist"
+    openid_facility_claim: str = "facility"  # says a facility's code
     log_level: str = "info"
     worker_processes: int = 2
     worker_nice: int = 10  # 0 to 19: how far workers give way to those who receive and answer
@@ -118,6 +128,11 @@ class Settings:
     @property
     def roles_with_second_factor(self) -> frozenset[str]:
         return frozenset(role for one in self.second_factor_roles.split(",") if (role := one.strip()))
+
+    @property
+    def roles_of_claim(self) -> dict[str, str]:
+        pairs = (one.partition("=") for one in self.openid_roles.split(",") if one.strip())
+        return {said.strip(): role.strip() for said, _, role in pairs}
 
     @property
     def node_process_count(self) -> int:
@@ -167,7 +182,8 @@ def _said(kind: type) -> str:
 def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object]) -> None:
     """`TONGYING_S3_SECRET_KEY_FILE` and its like: how Docker and Kubernetes hand over secrets."""
     for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret",
-                 "secret_key", "secret_before", "secret_key_before"):  # fmt: skip
+                 "secret_key", "secret_before", "secret_key_before",
+                 "openid_client_secret"):  # fmt: skip
         path = environment.get(f"{_variable(name)}_FILE")
         if path:
             try:
@@ -197,6 +213,8 @@ def _checked(settings: Settings) -> Settings:
             raise SettingError(
                 f"{_variable(name)} must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
             )
+    if settings.openid_issuer:
+        _check_openid(settings)
     if unknown := settings.roles_with_second_factor - set(Role):
         raise SettingError(f"TONGYING_SECOND_FACTOR_ROLES: there is no role {min(unknown)}")
     for name, (least, most) in SIGN_IN_LIMITS.items():
@@ -213,3 +231,17 @@ def _checked(settings: Settings) -> Settings:
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings
+
+
+def _check_openid(settings: Settings) -> None:
+    for name in ("openid_issuer", "public_url"):
+        url = urlsplit(getattr(settings, name))
+        local = url.hostname in ("127.0.0.1", "::1", "localhost")
+        if not url.hostname or url.scheme not in (("http", "https") if local else ("https",)):
+            raise SettingError(f"{_variable(name)} must be an https URL")
+    if not settings.openid_client_id or not settings.openid_client_secret:
+        raise SettingError("TONGYING_OPENID_CLIENT_ID and TONGYING_OPENID_CLIENT_SECRET go with the issuer")
+    if settings.openid_users not in ("match", "provision"):
+        raise SettingError("TONGYING_OPENID_USERS must be match or provision")
+    if unknown := set(settings.roles_of_claim.values()) - set(Role):
+        raise SettingError(f"TONGYING_OPENID_ROLES: there is no role {min(unknown)}")

@@ -23,11 +23,14 @@ from viewer_api import (
     cross_origin,
     devices,
     exchange,
+    launch,
     metrics,
     openapi,
+    openid,
     pages,
     portal,
     problems,
+    provider,
     rejections,
     sign_in,
     worklist,
@@ -55,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         archive = Archive.open(settings)
         app.state.archive = archive
+        app.state.provider = provider.Provider(settings)
         app.state.tokens = auth.TokenIssuer(archive)
         app.state.intake = Intake(archive)
         app.state.intake.recover()
@@ -76,7 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
         # What is asked most often first: a request looks through the routes in this order.
         wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
-        portal.router, sign_in.router, account.router,
+        portal.router, sign_in.router, account.router, launch.router, openid.router,
         devices.router, exchange.router, worklist.router, rejections.router,
     ):  # fmt: skip
         app.include_router(router)

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pacs.attributes import Attribute
 from pacs.query import VALUE_CHARACTERS_MAX
 from pacs.uids import UID_LENGTH_MAX
-from viewer_api import account, devices, exchange, sign_in, worklist
+from viewer_api import account, devices, exchange, launch, openid, sign_in, worklist
 from viewer_api.dicomweb.datasets import JSON
 from viewer_api.dicomweb.transactions import (
     DATASET,
@@ -30,7 +30,7 @@ from viewer_api.problems import PROBLEM
 
 Json = dict[str, Any]
 ADMINISTRATION = {tag for router in (devices, exchange, worklist) for tag in router.router.tags}
-SIGN_IN = {tag for router in (sign_in, account) for tag in router.router.tags}
+SIGN_IN = {tag for router in (sign_in, account, launch, openid) for tag in router.router.tags}
 _UID = {"type": "string", "pattern": UID_PATTERN, "maxLength": UID_LENGTH_MAX}
 # What stands in paths of DICOMweb.
 IN_PATHS: dict[str, Json] = {
@@ -173,7 +173,7 @@ def _statuses(method: str, path: str, operation: Json, transaction: Transaction 
     if tags & ADMINISTRATION:
         found.add(403)
     if tags & SIGN_IN:
-        found.add(429)
+        found |= {403, 429}
     return found
 
 
