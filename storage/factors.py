@@ -53,15 +53,17 @@ def enrol(archive: Archive, name: str) -> Enrolment:
         if user_id is None:
             raise NotFound("there is no such user")
         row = {"user_id": user_id, "secret": seal(archive.settings, text, _purpose(user_id))}
-        done = connection.execute(
+        begun = (
             upsert(second_factors)
             .values(row)
             .on_conflict_do_update(
-                index_elements=["user_id"], set_=row | {"step": 0},
+                index_elements=["user_id"],
+                set_=row | {"step": 0},
                 where=second_factors.c.confirmed_at.is_(None),
             )
-        )  # fmt: skip
-        if not done.rowcount:
+            .returning(second_factors.c.user_id)
+        )
+        if connection.execute(begun).first() is None:
             raise Conflict("there is a second factor already")
     return Enrolment(text, totp.uri(secret, name, ISSUER))
 

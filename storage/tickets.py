@@ -31,8 +31,8 @@ def note(archive: Archive, kind: str, ticket: str, value: dict[str, Any], second
     }  # fmt: skip
     with archive.database.begin() as connection:
         connection.execute(delete(tickets).where(tickets.c.expires_at < func.now()))
-        added = insert(tickets).values(row).on_conflict_do_nothing()
-        return connection.execute(added).rowcount == 1
+        added = insert(tickets).values(row).on_conflict_do_nothing().returning(tickets.c.digest)
+        return connection.execute(added).first() is not None
 
 
 def take(archive: Archive, kind: str, ticket: str) -> dict[str, Any] | None:

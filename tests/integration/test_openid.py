@@ -86,7 +86,7 @@ def signed_in_there(server: Server, claims: dict[str, Any], back: str = "/") -> 
             if str(answer.url).startswith(f"{server.url}/api/auth/openid/callback"):
                 return answer
             if answer.is_redirect:
-                answer = browser.get(answer.headers["location"])
+                answer = browser.get(answer.url.join(answer.headers["location"]))
                 continue
             action = re.search(r'action="([^"]+)"', answer.text)
             prompt = re.search(r'name="prompt" value="(\w+)"', answer.text)

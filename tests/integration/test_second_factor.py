@@ -109,9 +109,9 @@ def test_it_is_taken_off_by_password_and_code_only(server: Server) -> None:
     secret, confirmed = enrolled(server, "qian")
     address, headers = f"{server.url}/api/me/second-factor", bearer(confirmed["token"])
     assert httpx.get(address, headers=headers).json() == {"active": True}
-    assert httpx.post(address, json={"password": DOCTORS}, headers=headers).status_code == 401, (
-        "none replaces it"
-    )
+    assert httpx.post(address, json={"password": DOCTORS}, headers=headers).status_code == 401
+    proof = {"password": DOCTORS, "code": confirmed["recovery_codes"][1]}
+    assert httpx.post(address, json=proof, headers=headers).status_code == 409, "none replaces it"
 
     def removed(**form: str) -> int:
         return httpx.request("DELETE", address, json=form, headers=headers).status_code
