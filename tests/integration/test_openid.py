@@ -53,7 +53,8 @@ def real(workspace: Path) -> Iterator[Server]:
         [ROOT / "deploy" / "node-path.sh"], capture_output=True, text=True, check=True
     ).stdout.strip()
     environment = {
-        **os.environ, "PATH": f"{node}:{os.environ['PATH']}", "PORT": str(port), "CLIENT_ID": CLIENT,
+        **os.environ, "PATH": f"{node}:{os.environ['PATH']}", "PORT": str(port),
+        "ACCOUNTS": str(accounts_of(server)), "CLIENT_ID": CLIENT,
         "CLIENT_SECRET": SECRET, "REDIRECT_URI": f"{server.url}/api/auth/openid/callback",
     }  # fmt: skip
     with subprocess.Popen(
@@ -70,6 +71,11 @@ def real(workspace: Path) -> Iterator[Server]:
             server.remove()
 
 
+def accounts_of(server: Server) -> Path:
+    """Whom the provider knows."""
+    return server.data.parent / "openid-accounts.json"
+
+
 def is_up(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2).status_code == 200
@@ -79,7 +85,8 @@ def is_up(url: str) -> bool:
 
 def signed_in_there(server: Server, claims: dict[str, Any], back: str = "/") -> httpx.Response:
     """Through the provider's pages as a browser goes through them; the answer of our callback."""
-    login = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    login = claims.get("sub", claims["preferred_username"])
+    accounts_of(server).write_text(json.dumps({login: claims}))
     with httpx.Client(timeout=30) as browser:
         answer = browser.get(f"{server.url}/api/auth/openid", params={"back": back})
         for _ in range(20):

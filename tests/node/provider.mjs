@@ -1,13 +1,14 @@
-// A real OpenID provider for tests: PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI; who signs in is what he says he is.
+// A real OpenID provider for tests: PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, ACCOUNTS.
+import { readFileSync } from 'node:fs'
 import Provider from 'oidc-provider'
 
-const { PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI } = process.env
+const { ACCOUNTS, PORT, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI } = process.env
 const issuer = `http://127.0.0.1:${PORT}`
 
-/** The login is a JSON object of claims. */
-function account(_context, id) {
-  const claims = JSON.parse(Buffer.from(id, 'base64url').toString())
-  return { accountId: id, claims: () => ({ ...claims, sub: claims.sub ?? claims.preferred_username }) }
+/** ACCOUNTS: a JSON file of claims by subject; the login is the subject. */
+function account(_context, sub) {
+  const claims = JSON.parse(readFileSync(ACCOUNTS))[sub]
+  return claims && { accountId: sub, claims: () => ({ ...claims, sub }) }
 }
 
 const provider = new Provider(issuer, {
