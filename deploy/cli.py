@@ -33,6 +33,8 @@ COMMANDS = {
     "device": ("cli_registry:device_app", "Modalities and other systems that may call the node."),
     "person": ("cli_persons:person_app", "Who is who: patients linked across facilities."),
     "user": ("cli_users:user_app", "Who may sign in."),
+    "client": ("cli_clients:client_app", "Other systems that call the API with credentials of their own."),
+    "secret": ("cli_secrets:secret_app", "The keys that sign and seal: rotate them."),
     "remote": ("cli_exchange:remote_app", "Systems that we call: receivers of images, and their like."),
     "route": ("cli_exchange:route_app", "Rules: what arrives and fits is sent on."),
     "orthanc": ("cli_orthanc:orthanc_app", "Hospitals that run an Orthanc: followed by their change logs."),

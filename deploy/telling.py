@@ -28,7 +28,8 @@ ACTIONS: dict[str, Action] = {
             "facility add", "facility change", "device add", "device change", "device remove", "user add",
             "user password", "remote add", "remote remove", "route add", "route remove", "orthanc add",
             "orthanc remove", "reindex", "audit accept", "facility share", "person link",
-            "person unlink", "person undo", "person review",
+            "person unlink", "person undo", "person review", "client add", "client remove", "client rotate",
+            "secret reseal", "secret rotate", "user forget-factor", "user sign-out", "user unlock",
         ),
         Action.CHANGE,
     ),
@@ -36,7 +37,7 @@ ACTIONS: dict[str, Action] = {
         (
             "check", "stats", "rejected list", "facility list", "device list", "user list", "remote list",
             "remote echo", "route list", "orthanc list", "orthanc compare", "person list",
-            "person show",
+            "person show", "client list",
         ),
         Action.QUERY,
     ),

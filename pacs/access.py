@@ -83,10 +83,11 @@ class Principal:
     purpose: Purpose = Purpose.TREATMENT
     department: str | None = None  # of its facility
     link: int | None = None  # the number of a share link
+    scopes: frozenset[str] | None = None  # what this sign-in is limited to; None: to nothing
 
     def __post_init__(self) -> None:
-        if self.role is Role.DEVICE and self.facility is None:
-            raise ValueError("a device belongs to a facility")
+        if self.role in (Role.DEVICE, Role.SYSTEM) and self.facility is None:
+            raise ValueError("a device or system belongs to a facility")
 
     @property
     def is_operator(self) -> bool:
@@ -178,8 +179,10 @@ def _is_to(principal: Principal, grant: Grant) -> bool:
 
 
 def may_store(principal: Principal, facility: str) -> bool:
-    """Whether studies may be added to those that a facility owns, by HTTP; a device's own roles are the gate's."""
-    return may_administer(principal, facility)
+    """Whether studies may be added to those that a facility owns, by HTTP; a device's own roles are the gate's, and an
+    API client's scopes are looked at before."""
+    is_its_system = principal.role is Role.SYSTEM and principal.facility == facility
+    return is_its_system or may_administer(principal, facility)
 
 
 def may_reject(principal: Principal, facility: str) -> bool:

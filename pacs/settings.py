@@ -11,7 +11,9 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from pacs.access import Role
 from pacs.errors import SettingError
 
 MIB = 1024 * 1024
@@ -20,6 +22,13 @@ PROCESSES_MAX = 128
 REJECTED_DAYS_MAX = 36_500
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z")  # as RFC 6454 6.2 writes it
 _ADDRESS = re.compile(r"([^:/\s]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z")
+SIGN_IN_LIMITS = {
+    "token_seconds": (30, 86_400),
+    "session_seconds": (60, 30 * 86_400),
+    "password_characters_min": (8, 64),
+    "lockout_failures": (3, 1000),
+    "lockout_seconds_max": (1, 86_400),
+}
 PROCESSES_UNASKED_MAX = 8  # each has a pool of connections to the database
 
 
@@ -70,7 +79,25 @@ class Settings:
     admin_password: str = ""
     secret: str = ""  # signs access tokens; empty: made once and kept under `data`
     secret_key: str = ""  # seals passwords of other systems; empty: made once as secret.key under `data`
-    token_seconds: int = 8 * 3600
+    secret_before: str = ""  # the `secret` before this one: its tokens are taken until they expire
+    secret_key_before: str = ""  # the `secret_key` before this one: what it sealed is opened
+    token_seconds: int = 15 * 60  # of an access token
+    session_seconds: int = 12 * 3600  # in which a session's access tokens are renewed; then one signs in anew
+    password_characters_min: int = 8
+    lockout_failures: int = (
+        20  # wrong passwords of an account within a day; each further one closes it for longer
+    )
+    lockout_seconds_max: int = 900  # that it is closed at a time
+    second_factor_roles: str = ""  # roles that must have a second factor, parted by commas
+    public_url: str = ""  # under which browsers know us, such as https://pacs.example; needed for OpenID
+    openid_issuer: str = ""  # of the OpenID provider that users sign in with; empty: none
+    openid_client_id: str = ""
+    openid_client_secret: str = ""
+    openid_users: str = "match"  # or "provision": who has no account of that name gets one
+    openid_name_claim: str = "preferred_username"
+    openid_role_claim: str = "role"
+    openid_roles: str = ""  # what the claim says of each role: "doctors=clinician,readers=radiologist"
+    openid_facility_claim: str = "facility"  # says a facility's code
     log_level: str = "info"
     worker_processes: int = 2
     worker_nice: int = 10  # 0 to 19: how far workers give way to those who receive and answer
@@ -105,6 +132,15 @@ class Settings:
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         return tuple(origin for one in self.cors_origins.split(",") if (origin := one.strip()))
+
+    @property
+    def roles_with_second_factor(self) -> frozenset[str]:
+        return frozenset(role for one in self.second_factor_roles.split(",") if (role := one.strip()))
+
+    @property
+    def roles_of_claim(self) -> dict[str, str]:
+        pairs = (one.partition("=") for one in self.openid_roles.split(",") if one.strip())
+        return {said.strip(): role.strip() for said, _, role in pairs}
 
     @property
     def node_process_count(self) -> int:
@@ -154,7 +190,8 @@ def _said(kind: type) -> str:
 def _secrets_from_files(environment: Mapping[str, str], values: dict[str, object]) -> None:
     """`TONGYING_S3_SECRET_KEY_FILE` and its like: how Docker and Kubernetes hand over secrets."""
     for name in ("database_url", "broker_url", "s3_access_key", "s3_secret_key", "admin_password", "secret",
-                 "secret_key"):  # fmt: skip
+                 "secret_key", "secret_before", "secret_key_before",
+                 "openid_client_secret"):  # fmt: skip
         path = environment.get(f"{_variable(name)}_FILE")
         if path:
             try:
@@ -181,10 +218,18 @@ def _checked(settings: Settings) -> Settings:
         raise SettingError("TONGYING_WORKER_NICE must be from 0 to 19")
     if settings.object_store and not settings.object_store.startswith(("s3://", "file:")):
         raise SettingError("TONGYING_OBJECT_STORE must be s3://bucket/prefix or file:/path")
-    if settings.secret_key and len(settings.secret_key) < SECRET_CHARACTERS_MIN:
-        raise SettingError(
-            f"TONGYING_SECRET_KEY must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
-        )
+    for name in ("secret_key", "secret_key_before"):
+        if 0 < len(getattr(settings, name)) < SECRET_CHARACTERS_MIN:
+            raise SettingError(
+                f"{_variable(name)} must have at least {SECRET_CHARACTERS_MIN} characters, made at random"
+            )
+    if settings.openid_issuer:
+        _check_openid(settings)
+    if unknown := settings.roles_with_second_factor - set(Role):
+        raise SettingError(f"TONGYING_SECOND_FACTOR_ROLES: there is no role {min(unknown)}")
+    for name, (least, most) in SIGN_IN_LIMITS.items():
+        if not least <= getattr(settings, name) <= most:
+            raise SettingError(f"{_variable(name)} must be from {least} to {most}")
     for name in ("node_processes", "http_processes"):
         if not 0 <= getattr(settings, name) <= PROCESSES_MAX:
             raise SettingError(f"{_variable(name)} must be from 0 to {PROCESSES_MAX}")
@@ -196,3 +241,17 @@ def _checked(settings: Settings) -> Settings:
     if settings.pdu_bytes_max < 4096:
         raise SettingError("TONGYING_PDU_BYTES_MAX must be at least 4096 bytes")
     return settings
+
+
+def _check_openid(settings: Settings) -> None:
+    for name in ("openid_issuer", "public_url"):
+        url = urlsplit(getattr(settings, name))
+        local = url.hostname in ("127.0.0.1", "::1", "localhost")
+        if not url.hostname or url.scheme not in (("http", "https") if local else ("https",)):
+            raise SettingError(f"{_variable(name)} must be an https URL")
+    if not settings.openid_client_id or not settings.openid_client_secret:
+        raise SettingError("TONGYING_OPENID_CLIENT_ID and TONGYING_OPENID_CLIENT_SECRET go with the issuer")
+    if settings.openid_users not in ("match", "provision"):
+        raise SettingError("TONGYING_OPENID_USERS must be match or provision")
+    if unknown := set(settings.roles_of_claim.values()) - set(Role):
+        raise SettingError(f"TONGYING_OPENID_ROLES: there is no role {min(unknown)}")

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import secrets as random
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.access import USERS, Principal, Role
 from pacs.errors import NotFound, SettingError
+from storage import passwords, sessions
 from storage.archive import Archive
-from storage.index.tables import departments, facilities, secrets, users
+from storage.index.credentials import credentials
+from storage.index.tables import departments, facilities, users
 
-PASSWORD_CHARACTERS_MIN = 8
-PASSWORD_CHARACTERS_MAX = 256  # hashing is slow by design: no megabytes of password
 NAME_CHARACTERS_MAX = 64
-_hasher = PasswordHasher()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +45,22 @@ def ensure_administrator(archive: Archive, password: str) -> str | None:
 
 def add_user(
     archive: Archive, name: str, password: str, role: Role, display_name: str = "", facility: str | None = None,
-    department: str | None = None,
+    department: str | None = None, *, must_change: bool = False,
 ) -> None:  # fmt: skip
-    """Add an account; raises SettingError if the name is taken, the password too short, or the role does not fit;
-    NotFound for a facility or department that is not there."""
+    """Add an account; raises SettingError if the name is taken, the password one that is refused, or the role does not
+    fit; NotFound for a facility or department that is not there. `must_change`: its user must choose another password
+    first."""
     if not 0 < len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
         raise SettingError(f"a user's name has 1 to {NAME_CHARACTERS_MAX} characters")
-    row = {"name": name, "password_hash": _hash(password), "display_name": display_name or name}
+    passwords.check(archive.settings, name, password)
+    row = {"name": name, "password_hash": passwords.hashed(password), "display_name": display_name or name}
     with archive.database.begin() as connection:
         row |= _place(connection, role, facility, department)
         added = insert(users).values(row).on_conflict_do_nothing().returning(users.c.id)
         if connection.execute(added).first() is None:
             raise SettingError(f"there is a user {name} already")
+        if must_change:
+            _note_change(connection, name, must_change=True)
 
 
 def change_user(
@@ -105,27 +105,30 @@ def _key(connection: Connection, table: Table, what: str, which: ColumnElement[b
     return int(found)
 
 
-def set_password(archive: Archive, name: str, password: str) -> None:
-    """Change a password; raises NotFound or SettingError."""
-    hashed = _hash(password)
+def set_password(archive: Archive, name: str, password: str, *, must_change: bool = False) -> None:
+    """Change a password, which ends all sessions of the account; raises NotFound or SettingError."""
+    passwords.check(archive.settings, name, password)
+    hashed = passwords.hashed(password)
     with archive.database.begin() as connection:
         done = connection.execute(update(users).where(users.c.name == name).values(password_hash=hashed))
         if not done.rowcount:
             raise NotFound(f"there is no user {name}")
+        _note_change(connection, name, must_change=must_change)
+        sessions.end_within(connection, name, by="password")
 
 
-def _hash(password: str) -> str:
-    if not PASSWORD_CHARACTERS_MIN <= len(password) <= PASSWORD_CHARACTERS_MAX:
-        raise SettingError(
-            f"a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters"
-        )
-    return _hasher.hash(password)
+def _note_change(connection: Connection, name: str, *, must_change: bool) -> None:
+    user_id = select(users.c.id).where(users.c.name == name).scalar_subquery()
+    values = {"must_change": must_change, "changed_at": func.now()}
+    noted = insert(credentials).values(user_id=user_id, **values)
+    connection.execute(noted.on_conflict_do_update(index_elements=["user_id"], set_=values))
 
 
-@cache
-def _nobody() -> str:
-    """A hash to compare with where there is no user. Made at the first sign-in, as hashing takes 64 MB."""
-    return _hasher.hash("nobody has this password")
+def must_change_password(archive: Archive, name: str) -> bool:
+    """Whether somebody else chose the password, for once."""
+    query = select(credentials.c.must_change).join(users).where(users.c.name == name)
+    with archive.database.read() as connection:
+        return bool(connection.execute(query).scalar_one_or_none())
 
 
 def sign_in(archive: Archive, name: str, password: str) -> User | None:
@@ -135,11 +138,7 @@ def sign_in(archive: Archive, name: str, password: str) -> User | None:
         row = connection.execute(
             select(users.c.password_hash).where(users.c.name == name, users.c.active)
         ).one_or_none()
-    try:
-        _hasher.verify(row[0] if row else _nobody(), password[:PASSWORD_CHARACTERS_MAX])
-    except (VerificationError, InvalidHashError):
-        return None
-    return find_user(archive, name) if row else None
+    return find_user(archive, name) if passwords.matches(row[0] if row else None, password) else None
 
 
 def find_user(archive: Archive, name: str) -> User | None:
@@ -166,15 +165,3 @@ def list_users(archive: Archive) -> list[User]:
             .all()
         )
     return [user for name in names if (user := find_user(archive, name))]
-
-
-def signing_secret(archive: Archive) -> bytes:
-    """The key of access tokens: from the settings, else made once and kept in the database."""
-    if archive.settings.secret:
-        return archive.settings.secret.encode()
-    with archive.database.begin() as connection:
-        row = {"name": "token", "value": random.token_bytes(32)}
-        connection.execute(insert(secrets).values(row).on_conflict_do_nothing())
-        return bytes(
-            connection.execute(select(secrets.c.value).where(secrets.c.name == "token")).scalar_one()
-        )

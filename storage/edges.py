@@ -6,6 +6,7 @@ to there are in our spool, so that a crash repeats and never skips.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from storage.archive import Archive
 from storage.database import Unavailable
 from storage.index.exchange import edge_failures, edges, remotes
 from storage.index.tables import facilities
-from storage.seals import PREFIX, WrongKey, seal, unseal
+from storage.seals import PREFIX, WrongKey, reseal, seal, unseal
 
 KIND = "orthanc"
 _LOCK = 0x4F727468  # of the process that follows all edges; no other advisory lock of ours has this number
@@ -202,6 +203,21 @@ def seal_passwords(archive: Archive) -> int:
             sealed = seal(archive.settings, row.password, _purpose(row.name, row.url))
             connection.execute(update(remotes).where(remotes.c.id == row.id).values(password=sealed))
     return len(rows)
+
+
+def reseal_passwords(archive: Archive) -> int:
+    """Seal all with the key of now; how many. Those that no key opens stay as they are."""
+    rows_of = select(remotes.c.id, remotes.c.name, remotes.c.url, remotes.c.password).where(
+        remotes.c.password != ""
+    )
+    done = 0
+    with archive.database.begin() as connection:
+        for row in connection.execute(rows_of.with_for_update()).all():
+            with contextlib.suppress(WrongKey):
+                sealed = reseal(archive.settings, row.password, _purpose(row.name, row.url))
+                connection.execute(update(remotes).where(remotes.c.id == row.id).values(password=sealed))
+                done += 1
+    return done
 
 
 def save_progress(archive: Archive, edge: Edge, progress: Progress) -> None:

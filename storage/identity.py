@@ -7,13 +7,14 @@ key that does not (`storage.seals`): whoever has a copy of the database alone ca
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import secrets as random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import SettingError
@@ -24,7 +25,7 @@ from storage.archive import Archive
 from storage.describe import key
 from storage.index import linking
 from storage.index.tables import secrets
-from storage.seals import seal, unseal
+from storage.seals import WrongKey, reseal, seal, unseal
 
 log = get("identity")
 KEY_NAME, KEY_BYTES = "identity", 32
@@ -70,6 +71,18 @@ def identity_key(archive: Archive) -> bytes:
             connection.execute(insert(secrets).values(made).on_conflict_do_nothing())
             sealed = connection.execute(row).scalar_one()
     return base64.b64decode(unseal(archive.settings, bytes(sealed).decode(), KEY_NAME))
+
+
+def reseal_key(archive: Archive) -> int:
+    """Seal it with the secret key of now; 0 where there is none yet, or no key of ours opens it. It itself stays."""
+    mine = secrets.c.name == KEY_NAME
+    with archive.database.begin() as connection, contextlib.suppress(WrongKey):
+        sealed = connection.execute(select(secrets.c.value).where(mine).with_for_update()).scalar()
+        if sealed is not None:
+            anew = reseal(archive.settings, bytes(sealed).decode(), KEY_NAME).encode()
+            connection.execute(update(secrets).where(mine).values(value=anew))
+            return 1
+    return 0
 
 
 class Hearing:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -21,7 +22,7 @@ from pacs.errors import SettingError
 from pacs.settings import Settings
 
 PREFIX = "sealed:1:"  # AES-256-GCM: nonce, ciphertext and tag in Base64
-KEY_FILE = "secret.key"
+KEY_FILE, KEY_FILE_BEFORE = "secret.key", "secret.key.before"
 NONCE_BYTES, KEY_BYTES = 12, 32
 
 
@@ -42,22 +43,57 @@ def unseal(settings: Settings, sealed: str, purpose: str) -> str:
     """The reverse of `seal`; what is not sealed yet is given back as it is. Raises WrongKey."""
     if not is_sealed(sealed):
         return sealed
-    try:
-        data = base64.b64decode(sealed.removeprefix(PREFIX), validate=True)
-        return (
-            AESGCM(_key(settings)).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], purpose.encode()).decode()
-        )
-    except (InvalidTag, ValueError):
-        raise WrongKey("it was sealed with another TONGYING_SECRET_KEY") from None
+    for key in _keys(settings):
+        with contextlib.suppress(InvalidTag, ValueError):
+            data = base64.b64decode(sealed.removeprefix(PREFIX), validate=True)
+            return AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], purpose.encode()).decode()
+    raise WrongKey("it was sealed with another TONGYING_SECRET_KEY")
+
+
+def reseal(settings: Settings, sealed: str, purpose: str) -> str:
+    """The same under the key of now. Raises WrongKey."""
+    return seal(settings, unseal(settings, sealed, purpose), purpose)
+
+
+def rotate_key_file(settings: Settings) -> None:
+    """A new key in the file; what was sealed with the one before it is opened still. Raises SettingError where the key
+    is set by TONGYING_SECRET_KEY."""
+    if settings.secret_key:
+        raise SettingError("set the new TONGYING_SECRET_KEY, and the old one as TONGYING_SECRET_KEY_BEFORE")
+    _key(settings)  # it is there, and it is a key
+    path = settings.data / KEY_FILE
+    new = path.with_name(f"{KEY_FILE}.new")
+    new.unlink(missing_ok=True)
+    _make(new)
+    before = path.with_name(KEY_FILE_BEFORE)
+    before.unlink(missing_ok=True)
+    os.link(path, before)
+    new.replace(path)  # whoever seals reads the file each time
 
 
 def is_sealed(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
+def _keys(settings: Settings) -> Iterator[bytes]:
+    """The key of now, then the one before it."""
+    yield _key(settings)
+    if settings.secret_key_before:
+        yield hashlib.sha256(settings.secret_key_before.encode()).digest()
+    if not settings.secret_key:
+        with contextlib.suppress(OSError, ValueError):
+            yield base64.b64decode(
+                (settings.data / KEY_FILE_BEFORE).read_text(encoding="ascii"), validate=True
+            )
+
+
 def _key(settings: Settings) -> bytes:
     if settings.secret_key:
         return hashlib.sha256(settings.secret_key.encode()).digest()
+    return _of_file(settings)
+
+
+def _of_file(settings: Settings) -> bytes:
     path = settings.data / KEY_FILE
     try:
         with contextlib.suppress(FileExistsError):

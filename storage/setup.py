@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.accounts import ensure_administrator, signing_secret
+from storage.accounts import ensure_administrator
 from storage.archive import Archive
 from storage.facilities import LOCAL, add_facility
 from storage.migrate import upgrade
@@ -12,5 +12,4 @@ def prepare(archive: Archive) -> str | None:
     """Make an archive usable; returns a made-up administrator's password, to be shown once."""
     upgrade(archive.database)
     add_facility(archive, LOCAL, "本院", name_en="This hospital")
-    signing_secret(archive)
     return ensure_administrator(archive, archive.settings.admin_password)

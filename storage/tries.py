@@ -15,7 +15,11 @@ WINDOW_SECONDS = 60.0
 
 
 class TooManyTries(TongyingError):
-    """Too many wrong passwords; wait `WINDOW_SECONDS`."""
+    """Too many wrong passwords; wait so many `seconds`."""
+
+    def __init__(self, text: str, seconds: float = WINDOW_SECONDS) -> None:
+        super().__init__(text)
+        self.seconds = seconds
 
 
 def begin(archive: Archive, tries_max: int, *who: str) -> int:

@@ -18,20 +18,25 @@ from storage.archive import Archive
 from storage.health import waiting
 from storage.intake import Intake
 from viewer_api import (
+    account,
     audit,
     auth,
     cross_origin,
     devices,
     exchange,
     fhir,
+    launch,
     metrics,
     openapi,
+    openid,
     pages,
     persons,
     portal,
     problems,
+    provider,
     rejections,
     sharing,
+    sign_in,
     users,
     worklist,
 )
@@ -59,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         archive = Archive.open(settings)
         app.state.archive = archive
+        app.state.provider = provider.Provider(settings)
         app.state.tokens = auth.TokenIssuer(archive)
         app.state.intake = Intake(archive)
         app.state.intake.recover()
@@ -83,10 +89,9 @@ def create_app(settings: Settings) -> FastAPI:
         # What is asked most often first: a request looks through the routes in this order.
         wado.router, frames.router, rendered.router, qido.router, stow.router, wado_uri.router,
         capabilities.router,
-        portal.router, auth.router, devices.router, exchange.router, worklist.router, rejections.router,
-        sharing.router, users.router,
-        persons.router, fhir.router,
-        audit.router,
+        portal.router, sign_in.router, account.router, launch.router, openid.router,
+        devices.router, exchange.router, worklist.router, rejections.router,
+        sharing.router, users.router, persons.router, fhir.router, audit.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

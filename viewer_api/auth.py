@@ -1,51 +1,43 @@
-"""Sign-in: OAuth 2 password form in, a short-lived signed token out; each request brings it as a bearer."""
+"""Who asks: each request brings a short-lived signed token as a bearer (RFC 6750)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
-from pydantic import BaseModel
+from fastapi.security import OAuth2PasswordBearer
 
 from pacs.access import Principal, Purpose
-from storage import accounts
 from storage.archive import Archive
-from storage.tokens import TokenIssuer
-from storage.tries import WINDOW_SECONDS, TooManyTries
-from viewer_api.audited import tell
+from storage.tokens import Subject, TokenIssuer
+from viewer_api.scopes import REFUSED, covers
 
-__all__ = ["TheArchive", "TokenIssuer", "Who"]
+__all__ = ["TheArchive", "TheIssuer", "TheSubject", "TokenIssuer", "Who"]
 
-router = APIRouter(prefix="/api/auth", tags=["sign-in"])
 bearer = OAuth2PasswordBearer(tokenUrl="/api/auth/token", auto_error=False)
-
-
-class Token(BaseModel):
-    """RFC 6749 5.1."""
-
-    access_token: str
-    token_type: str = "bearer"  # noqa: S105  the type's name, no secret
-    expires_in: int
 
 
 PURPOSE = "X-Purpose-Of-Use"
 
 
 async def current_principal(request: Request, token: Annotated[str | None, Depends(bearer)]) -> Principal:
-    """Who asks, and for what purpose; raises HTTPException 401, and 400 for a purpose that there is not. It takes a
-    thread only where the database is asked."""
+    """Who asks, and for what purpose; raises HTTPException 401, 403 where the sign-in is limited to something else, and
+    400 for a purpose that there is not. It takes a thread only where the database is asked."""
     issuer: TokenIssuer = request.app.state.tokens
-    name = issuer.subject(token) if token else None
-    if name is None:
+    subject = issuer.subject(token) if token else None
+    if subject is None and token and await run_in_threadpool(issuer.refresh):
+        subject = issuer.subject(token)
+    if subject is None:
         raise _sign_in_first()
-    remembered = issuer.remembered(name)
-    principal = remembered[0] if remembered else await run_in_threadpool(issuer.known, name)
+    remembered = issuer.remembered(subject)
+    principal = remembered[0] if remembered else await run_in_threadpool(issuer.known, subject)
     if principal is None:
         raise _sign_in_first()
-    request.state.who = principal  # for the audit trail
+    request.state.who, request.state.subject = principal, subject  # for the audit trail
+    if principal.scopes is not None and not covers(principal.scopes, request.method, request.url.path):
+        raise HTTPException(403, REFUSED.get(min(principal.scopes), "Not within the scope of this sign-in"))
     said = request.headers.get(PURPOSE)
     if said is not None:
         principal = request.state.who = replace(principal, purpose=_purpose(said))
@@ -73,19 +65,17 @@ Who = Annotated[Principal, Depends(current_principal)]
 TheArchive = Annotated[Archive, Depends(archive_of)]
 
 
-@router.post("/token")
-def token(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Token:
-    """Sign in with user name and password."""
+async def issuer_of(request: Request) -> TokenIssuer:
+    """A coroutine only so that it costs no thread."""
     issuer: TokenIssuer = request.app.state.tokens
-    address = request.client.host if request.client else ""
-    # A name that nobody has is not told: people type passwords where names belong.
-    tell(who=form.username if accounts.find_user(request.app.state.archive, form.username) else "")
-    try:
-        user = issuer.sign_in(form.username, form.password, address)
-    except TooManyTries as error:
-        raise HTTPException(429, str(error), {"Retry-After": str(int(WINDOW_SECONDS))}) from None
-    if user is None:
-        raise HTTPException(401, "Wrong user name or password", {"WWW-Authenticate": "Bearer"})
-    request.state.who = user.principal()
-    signed, seconds = issuer.issue(user)
-    return Token(access_token=signed, expires_in=seconds)
+    return issuer
+
+
+async def subject_of(request: Request, _who: Who) -> Subject:
+    """Whom the token of the request names."""
+    subject: Subject = request.state.subject
+    return subject
+
+
+TheIssuer = Annotated[TokenIssuer, Depends(issuer_of)]
+TheSubject = Annotated[Subject, Depends(subject_of)]

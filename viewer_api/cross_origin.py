@@ -18,7 +18,7 @@ REMEMBERED_SECONDS = 600  # what a preflight said
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Answer preflights; without credentials: whoever calls brings a token, and there are no cookies."""
+    """Answer preflights; without credentials: whoever calls brings a token, and our cookies are for our own pages."""
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.allowed_origins, allow_methods=METHODS, allow_headers=TAKEN,

@@ -14,7 +14,19 @@ from fastapi.openapi.utils import get_openapi
 from pacs.attributes import Attribute
 from pacs.query import VALUE_CHARACTERS_MAX
 from pacs.uids import UID_LENGTH_MAX
-from viewer_api import audit, auth, devices, exchange, persons, sharing, users, worklist
+from viewer_api import (
+    account,
+    audit,
+    devices,
+    exchange,
+    launch,
+    openid,
+    persons,
+    sharing,
+    sign_in,
+    users,
+    worklist,
+)
 from viewer_api.dicomweb.datasets import JSON
 from viewer_api.dicomweb.transactions import (
     DATASET,
@@ -34,7 +46,7 @@ ADMINISTRATION = {
     for router in (audit, devices, exchange, persons, sharing, users, worklist)
     for tag in router.router.tags
 }
-SIGN_IN = set(auth.router.tags)
+SIGN_IN = {tag for router in (sign_in, account, launch, openid) for tag in router.router.tags}
 _UID = {"type": "string", "pattern": UID_PATTERN, "maxLength": UID_LENGTH_MAX}
 # What stands in paths of DICOMweb.
 IN_PATHS: dict[str, Json] = {
@@ -177,7 +189,7 @@ def _statuses(method: str, path: str, operation: Json, transaction: Transaction 
     if tags & ADMINISTRATION:
         found.add(403)
     if tags & SIGN_IN:
-        found.add(429)
+        found |= {403, 429}
     return found
 
 

@@ -14,6 +14,8 @@ from pacs import errors
 from pacs.logs import get
 from pacs.pixels.description import PixelError
 from storage.database import Refused, Unavailable
+from storage.tokens import SecondFactorWanted
+from storage.tries import TooManyTries
 
 log = get("api")
 ANY_PAGE = "/{path:path}"
@@ -60,6 +62,8 @@ def install(app: FastAPI) -> None:
     for kind, status, word, title in TABLE:
         said = status < 500 and issubclass(kind, errors.TongyingError | PixelError)
         app.add_exception_handler(kind, _handler(status, word, title, said))
+    app.add_exception_handler(TooManyTries, _too_many)
+    app.add_exception_handler(SecondFactorWanted, _second_factor)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
@@ -75,6 +79,15 @@ def _handler(status: int, word: str, title: str, said: bool) -> Any:
         return problem(status, word, title, str(error) if said else "", headers)
 
     return handle
+
+
+async def _too_many(_request: Request, error: Any) -> JSONResponse:
+    return problem(429, "too-many-requests", str(error), headers={"Retry-After": str(int(error.seconds))})
+
+
+async def _second_factor(_request: Request, error: Exception) -> JSONResponse:
+    """By a type of its own, so that pages can ask for the code."""
+    return problem(401, "second-factor-required", str(error), headers={"WWW-Authenticate": "Bearer"})
 
 
 async def _http(request: Request, error: Any) -> JSONResponse:

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pacs.access import Principal, Role
 from pacs.errors import Forbidden, NotFound
 from storage import accounts
-from storage.accounts import NAME_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX, User
+from storage.accounts import NAME_CHARACTERS_MAX, User
 from storage.archive import Archive
 from storage.facilities import add_department, list_departments
+from storage.passwords import PASSWORD_CHARACTERS_MAX
 from viewer_api.administration import Administrator, check_facility
 from viewer_api.audited import owned_by, tell, told_fields
 from viewer_api.auth import TheArchive

@@ -1,11 +1,12 @@
 """The key of the chain: made once, sealed with the archive's secret key, and kept in the object store.
 
 Not in the database, whose users must not have it; and not the secret key itself, so that this one can be changed while
-the chain goes on: `reseal` the object.
+the chain goes on: `reseal_key`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 
 from pacs.errors import ObjectMissing
@@ -35,7 +36,10 @@ def _sealed(settings: Settings, objects: ObjectStore) -> str:
         return made
 
 
-def reseal(before: Settings, now: Settings, objects: ObjectStore) -> None:
-    """Seal the key anew, after the secret key was changed."""
-    opened = seals.unseal(before, objects.get(OBJECT).decode(), PURPOSE)
-    objects.put(OBJECT, seals.seal(now, opened, PURPOSE).encode())
+def reseal_key(settings: Settings, objects: ObjectStore) -> int:
+    """Seal it with the secret key of now; 0 where there is none yet, or no key of the settings opens it."""
+    with contextlib.suppress(ObjectMissing, seals.WrongKey):
+        sealed = seals.reseal(settings, objects.get(OBJECT).decode(), PURPOSE)
+        objects.put(OBJECT, sealed.encode())
+        return 1
+    return 0

@@ -19,7 +19,9 @@ from tests.support.pdu import Made, associated, made
 from tests.support.server import PASSWORD, Server
 from tests.support.watch import settled
 
-PUBLIC = {("post", "/api/auth/token")}
+# Without a provider the ways to one answer 404.
+OPENID = {("get", "/api/auth/openid"), ("get", "/api/auth/openid/callback")}
+PUBLIC = {("post", "/api/auth/token"), ("get", "/api/auth/ways")} | OPENID
 PROBLEM = "application/problem+json"
 SECRET = "a signing key that only these tests know"
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -29,6 +31,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def api(workspace: Any) -> Iterator[Server]:
     """A server whose signing key is known, so that tokens can be made that are almost right."""
     running = Server(workspace / "access", extra={"TONGYING_SECRET": SECRET}).start()
+    assert running.client  # signed in: the first session is his
     yield running
     running.remove()
 
@@ -51,7 +54,7 @@ def is_problem(answer: httpx.Response, status: int, word: str) -> None:
 
 def claims(**changes: Any) -> dict[str, Any]:
     now = int(time.time())
-    return {"iss": "tongying", "sub": "admin", "iat": now, "exp": now + 600} | changes
+    return {"iss": "tongying", "sub": "admin", "sid": 1, "iat": now, "exp": now + 600} | changes
 
 
 def signed(content: dict[str, Any], key: str = SECRET, algorithm: str = "HS256") -> str:
@@ -98,6 +101,20 @@ def bad_tokens() -> dict[str, str]:
         "an unknown subject": signed(claims(sub="nobody")),
         "a subject that is a list": signed(claims(sub=["admin"])),
         "a subject with NUL": signed(claims(sub="ad\0min")),
+        "no session": signed(without("sid")),
+        "no such session": signed(claims(sid=2**40)),
+        "a session below all": signed(claims(sid=-1)),
+        "a session beyond all": signed(claims(sid=2**70)),
+        "a session that is a word": signed(claims(sid="1")),
+        "a session that is true": signed(claims(sid=True)),
+        "a session and a client": signed(claims(cid="admin")),
+        "a client that is not there": signed(without("sid") | {"cid": "admin"}),
+        "another client than its subject": signed(without("sid") | {"cid": "his"}),
+        "not yet": signed(claims(nbf=int(time.time()) + 60)),
+        "from the future": signed(claims(iat=int(time.time()) + 600)),
+        "a key that nobody has": jwt.encode(
+            {"alg": "HS256", "kid": "../x"}, claims(), OctKey.import_key(SECRET)
+        ),
         "claims that are a list": f"{part({'alg': 'HS256'})}.{part([1])}.{good.rsplit('.', 1)[1]}",
         "a key in the header": f"{part({'alg': 'HS256', 'jwk': {'kty': 'oct', 'k': 'AA'}})}.{part(claims())}.AAAA",
         "a critical header": f"{part({'alg': 'HS256', 'crit': ['x']})}.{part(claims())}.AAAA",

@@ -470,7 +470,8 @@ EXAMPLES_SEED = random.SystemRandom().randrange(10**6)
 
 def test_nothing_in_the_api_fails_inside(server: Server, three: Made) -> None:
     """Each route with real and made-up path parameters and query parameters: no 5xx."""
-    operations = [o for o in paths(server) if o[1] != "/api/auth/token"]
+    ours = ("/api/auth/", "/api/me/sessions/")  # the client's own session goes on
+    operations = [o for o in paths(server) if not o[1].startswith(ours)]
     known = {"study_uid": three.study, "series_uid": three.series, "sop_instance": three.instance}
 
     @seed(EXAMPLES_SEED)

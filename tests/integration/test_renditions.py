@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from storage.accounts import _hash
+from storage.passwords import hashed
 from storage.renditions import TRIES_MAX
 from tests.faults.test_worker_death import behind_the_index
 from tests.integration.test_dicomweb_client_npm import NODE, node
@@ -245,7 +245,7 @@ def test_another_facility_sees_nothing(server: Server, ct: Sent) -> None:
         connection.execute(
             "INSERT INTO users (name, display_name, password_hash, role, facility_id) "
             "SELECT 'foreign', '', %s, 'administrator', id FROM facilities WHERE code = 'FOREIGN'",
-            [_hash("a foreigner's own password")],
+            [hashed("a foreigner's own password")],
         )
     form = {"username": "foreign", "password": "a foreigner's own password"}
     token = httpx.post(f"{server.url}/api/auth/token", data=form).raise_for_status().json()["access_token"]

@@ -83,6 +83,7 @@ class Server:
             "TONGYING_HTTP_PORT": str(self.http_port),
             "TONGYING_DICOM_PORT": str(self.dicom_port),
             "TONGYING_ADMIN_PASSWORD": PASSWORD,
+            "TONGYING_TOKEN_SECONDS": "28800",  # `client` signs in once
             "TONGYING_WEB_DIST": str(ROOT / "web_viewer" / "dist"),
             **self.extra,
         }

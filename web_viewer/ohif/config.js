@@ -14,6 +14,31 @@
     location.replace('/')
   }
 
+  // The access token is short: as on our own page it is renewed before it expires, one page of the tab after the other.
+  const [EXPIRES, LASTS, LOCK] = ['tongying.expires', 'tongying.lasts', 'tongying.renewal']
+  const [LEFT, LOOK_MS] = [0.34, 10_000]
+
+  function old() {
+    const lasts = Number(sessionStorage.getItem(LASTS))
+    return lasts > 0 && (Number(sessionStorage.getItem(EXPIRES)) - Date.now()) / lasts < LEFT
+  }
+
+  async function renew() {
+    if (!token() || !old()) return
+    const body = new URLSearchParams({ grant_type: 'refresh_token', cookie: 'true' })
+    const headers = { Authorization: `Bearer ${token()}` }
+    const response = await fetch('/api/auth/token', { method: 'POST', body, headers })
+    if (!response.ok) return // whoever uses the token next is told
+    const next = await response.json()
+    sessionStorage.setItem(TOKEN, next.access_token)
+    sessionStorage.setItem(EXPIRES, String(Date.now() + next.expires_in * 1000))
+    sessionStorage.setItem(LASTS, String(next.expires_in * 1000))
+  }
+
+  const renewAlone = () => (navigator.locks ? navigator.locks.request(LOCK, renew) : renew()).catch(() => {})
+  void renewAlone()
+  setInterval(renewAlone, LOOK_MS)
+
   window.PUBLIC_URL = '/ohif/'
   // OHIF would import any address here; all that we serve is in its own bundles.
   window.browserImportFunction = name => Promise.reject(new Error(`not part of this viewer: ${name}`))

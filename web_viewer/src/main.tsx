@@ -1,4 +1,6 @@
 import { createRoot } from 'react-dom/client'
+import { keepRenewed } from './api/renewal'
+import { enterByTicket } from './api/signIn'
 import { App } from './ui/App'
 import { startLanguage } from './ui/i18n'
 import './ui/styles/base.css'
@@ -11,4 +13,5 @@ import './ui/styles/cards.css'
 
 const root = document.getElementById('root')
 if (!root) throw new Error('index.html has no #root')
-void startLanguage().then(() => createRoot(root).render(<App />))
+keepRenewed()
+void Promise.all([startLanguage(), enterByTicket()]).then(() => createRoot(root).render(<App />))

@@ -16,10 +16,12 @@ from storage.seals import WrongKey
 def test_sealed_anew(tmp_path: Path) -> None:
     before = Settings(data=tmp_path, secret_key="a" * 32)
     now, objects = replace(before, secret_key="b" * 32), LocalStore(tmp_path / "objects")
+    assert keys.reseal_key(now, objects) == 0, "there is none yet"
     key = keys.chain_key(before, objects)
     assert len(key) == keys.KEY_BYTES
     with pytest.raises(WrongKey):
         keys.chain_key(now, objects)
-    keys.reseal(before, now, objects)
+    assert keys.reseal_key(now, objects) == 0, "no key opens it"
+    assert keys.reseal_key(replace(now, secret_key_before=before.secret_key), objects) == 1
     assert keys.chain_key(now, objects) == key
     assert key.hex().encode() not in objects.get(keys.OBJECT)

@@ -1,13 +1,5 @@
-import { getJson, request } from './http'
-import { startSession } from './session'
+import { getJson } from './http'
 import type { Manifest, Me, StudyFilter, StudyPage, Viewers } from './types'
-
-export async function signIn(username: string, password: string): Promise<void> {
-  const body = new URLSearchParams({ grant_type: 'password', username, password })
-  const response = await request('/api/auth/token', { method: 'POST', body })
-  const { access_token } = (await response.json()) as { access_token: string }
-  startSession(access_token)
-}
 
 export const fetchMe = (signal?: AbortSignal): Promise<Me> => getJson('/api/me', signal)
 

@@ -1,5 +1,8 @@
 /** The bearer token: kept for this tab only, so that closing it signs out. OHIF's configuration reads it there too. */
 const KEY = 'tongying.token'
+/** When it expires, in milliseconds by this machine's clock, and how long it was good for when it came. */
+const EXPIRES = 'tongying.expires'
+const LASTS = 'tongying.lasts'
 const RETURN = 'tongying.return'
 
 export interface Session {
@@ -25,7 +28,18 @@ export function subscribeSession(listener: () => void): () => void {
   return () => listeners.delete(listener)
 }
 
-export const startSession = (token: string): void => set({ token, expired: false })
+export function startSession(token: string, seconds: number): void {
+  sessionStorage.setItem(EXPIRES, String(Date.now() + seconds * 1000))
+  sessionStorage.setItem(LASTS, String(seconds * 1000))
+  set({ token, expired: false })
+}
+
+/** How long the token is good for still, as a part of its life: 1 for a new one, 0 and less for an old one. */
+export function freshness(): number {
+  const lasts = Number(sessionStorage.getItem(LASTS))
+  return lasts ? (Number(sessionStorage.getItem(EXPIRES)) - Date.now()) / lasts : 1
+}
+
 export const endSession = (): void => set({ token: null, expired: false })
 
 /** Where OHIF, which has no sign-in of its own, sent somebody from; told once, so that they get back. */

@@ -1,19 +1,41 @@
-import { type FormEvent, type ReactElement, useState } from 'react'
+import { type FormEvent, type ReactElement, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../api/http'
-import { signIn } from '../api/portal'
 import { takeReturn } from '../api/session'
+import { enter, type Grant, hasProvider, providerAddress, signIn } from '../api/signIn'
 import { describeError } from './describe'
+import { FirstSteps } from './FirstSteps'
 import { Icon, Logo } from './icons'
 import { LanguageSwitch } from './LanguageSwitch'
 
 /** Wrong credentials come as 401, or as 400 from servers that follow RFC 6749 to the letter. */
 const refused = (error: Error): boolean => error instanceof ApiError && [400, 401, 422].includes(error.status)
 
+const wantsCode = (error: Error): boolean =>
+  error instanceof ApiError && error.word === 'second-factor-required'
+
+interface Unfinished {
+  grant: Grant
+  password: string
+  code: string
+}
+
+function entered(grant: Grant): void {
+  enter(grant)
+  const back = takeReturn()
+  if (back) location.replace(back)
+}
+
 export function SignIn({ expired }: { expired: boolean }): ReactElement {
   const { t } = useTranslation()
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<Error | null>(null)
+  const [coded, setCoded] = useState(false)
+  const [unfinished, setUnfinished] = useState<Unfinished | null>(null)
+  const [provider, setProvider] = useState(false)
+  useEffect(() => {
+    hasProvider().then(setProvider, () => setProvider(false))
+  }, [])
 
   async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault()
@@ -21,18 +43,23 @@ export function SignIn({ expired }: { expired: boolean }): ReactElement {
     setBusy(true)
     setError(null)
     try {
-      await signIn(String(form.get('username')), String(form.get('password')))
-      const back = takeReturn()
-      if (back) location.replace(back)
+      const password = String(form.get('password'))
+      const code = String(form.get('code') ?? '')
+      const grant = await signIn(String(form.get('username')), password, code)
+      if (grant.must) setUnfinished({ grant, password, code })
+      else entered(grant)
     } catch (failure) {
-      setError(failure as Error)
+      if (wantsCode(failure as Error)) setCoded(true)
+      else setError(failure as Error)
       setBusy(false)
     }
   }
 
+  if (unfinished) return <FirstSteps {...unfinished} onDone={entered} />
+
   const words = error
     ? refused(error)
-      ? t('signIn.wrong')
+      ? t(coded ? 'signIn.codeWrong' : 'signIn.wrong')
       : describeError(error, t)
     : expired
       ? t('signIn.expired')
@@ -68,6 +95,12 @@ export function SignIn({ expired }: { expired: boolean }): ReactElement {
             required
           />
         </label>
+        {coded && (
+          <label>
+            {t('signIn.code')}
+            <input name="code" data-testid="code" autoComplete="one-time-code" required />
+          </label>
+        )}
         <div className="sign-in-message" role="alert">
           {words && (
             <p>
@@ -78,6 +111,11 @@ export function SignIn({ expired }: { expired: boolean }): ReactElement {
         <button type="submit" className="button primary" data-testid="sign-in" disabled={busy}>
           {busy ? t('signIn.busy') : t('signIn.submit')}
         </button>
+        {provider && (
+          <a className="button" href={providerAddress()} data-testid="provider">
+            {t('signIn.provider')}
+          </a>
+        )}
       </form>
     </main>
   )

@@ -1,7 +1,9 @@
 import { endSession } from '../api/session'
+import { leave } from '../api/signIn'
 
 /** A fresh page holds no picture and no name of the last user. */
 export function signOut(): void {
+  leave()
   endSession()
   sessionStorage.clear() // OHIF keeps what its list was searched for
   location.replace('/')

@@ -8,6 +8,18 @@ export const en = {
     wrong: 'User name or password is not right.',
     expired: 'Your session has ended. Please sign in again.',
     signOut: 'Sign out',
+    code: 'Code from the authenticator app, or a recovery code',
+    codeWrong: 'The code is not right, or was used already. Wait for the next one.',
+    choose: 'Choose a password of your own before you go on.',
+    newPassword: 'New password',
+    again: 'New password again',
+    differ: 'The two are not the same.',
+    enrol:
+      'Your role needs a second factor. Scan the picture with an authenticator app, then type the code it shows.',
+    secret: 'Or type this key into the app:',
+    recovery: 'Keep these recovery codes. Each stands for the app once, and they are not shown again.',
+    provider: 'Sign in with the hospital’s account',
+    goOn: 'Continue',
   },
   language: 'Language',
   errors: {
