@@ -56,16 +56,27 @@ def _link_one(connection: Connection, patient_pk: int, population: int) -> None:
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) not in LOCKED:
             raise
-        linking.put_off(connection, patient_pk, BUSY_SECONDS)
+        _put_off(connection, patient_pk, BUSY_SECONDS)
     except Exception as error:
         log.error("patient_not_compared", patient=patient_pk, error=type(error).__name__, exc_info=error)
-        linking.put_off(connection, patient_pk, LATER_SECONDS)
+        _put_off(connection, patient_pk, LATER_SECONDS)
+
+
+def _put_off(connection: Connection, patient_pk: int, seconds: float) -> None:
+    """If that cannot be noted now, it is due again at the next sweep."""
+    try:
+        with connection.begin_nested():
+            linking.put_off(connection, patient_pk, seconds)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) not in LOCKED:
+            raise
 
 
 def link_patient(connection: Connection, patient_pk: int, population: int) -> None:
     """Compare one patient, within a transaction that has its turn."""
     patient = linking.read_patient(connection, patient_pk)
     if patient is None:
+        linking.put_off(connection, patient_pk, BUSY_SECONDS)
         return
     row = _effective(patient)
     record = linking.record_of(

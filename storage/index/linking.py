@@ -89,11 +89,13 @@ class Patient:
 
 
 def read_patient(connection: Connection, patient_pk: int) -> Patient | None:
-    """One patient; None if it is gone."""
+    """One patient, its row locked before that of its identity, as indexing does; None if it is gone, or somebody else
+    holds it."""
     query = (
         select(patients, identities.c.told)
         .join(identities, identities.c.patient_pk == patients.c.id)
         .where(patients.c.id == patient_pk)
+        .with_for_update(of=patients, key_share=True, skip_locked=True)
     )
     row = connection.execute(query).mappings().one_or_none()
     if row is None:

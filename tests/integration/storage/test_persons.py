@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -9,7 +10,7 @@ from datetime import date
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from dicom_node.hl7_listener import Hl7Listener
 from pacs.access import Principal, Role
@@ -19,6 +20,7 @@ from storage import persons
 from storage.archive import Archive
 from storage.check import check
 from storage.facilities import add_facility
+from storage.index import linking
 from storage.indexing import index_pack
 from storage.linking import link_due
 from storage.persons import SeenPatient
@@ -312,6 +314,38 @@ def test_check_finds_who_was_moved_by_no_step(archive: Archive, arrive: Arrive) 
     assert check(archive).findings == [f"patient {two} is not where its last step put it"]
     with archive.database.begin() as connection:
         connection.execute(move, {"person": shown(archive, one).person, "pk": two})
+
+
+def test_who_is_being_indexed_is_not_waited_for(archive: Archive, arrive: Arrive) -> None:
+    one, two = arrive("EAST"), arrive("WEST")
+    with archive.database.begin() as indexing:
+        indexing.execute(text("UPDATE patients SET updated_at = now() WHERE id = :pk"), {"pk": one})
+        began = time.monotonic()
+        assert link_due(archive, SECONDS) == 2
+        assert time.monotonic() - began < 5
+    assert linked(archive, two) == {two}
+    with archive.database.begin() as connection:  # the two seconds are over
+        connection.execute(text("UPDATE identities SET due_at = now() WHERE due_at IS NOT NULL"))
+    assert linked(archive, two) == {one, two}
+
+
+def test_what_goes_wrong_with_one_stops_no_other(
+    archive: Archive, arrive: Arrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, bad = arrive("EAST"), arrive("WEST"), arrive("WEST", "BAD")
+    read = linking.read_patient
+
+    def fails(connection: Connection, pk: int) -> linking.Patient | None:
+        if pk == bad:
+            connection.execute(text("SELECT 1 / 0"))
+        return read(connection, pk)
+
+    monkeypatch.setattr(linking, "read_patient", fails)
+    assert linked(archive, one) == {one, two}
+    monkeypatch.undo()
+    with archive.database.begin() as connection:
+        connection.execute(text("UPDATE identities SET due_at = now() WHERE due_at IS NOT NULL"))
+    assert linked(archive, one) == {one, two, bad}
 
 
 def registered(archive: Archive) -> None:
