@@ -25,6 +25,7 @@ from storage.database import Database, Unavailable
 
 log = get("audit")
 BATCH = 500  # entries of one transaction
+LOOK_SECONDS = 1.0  # at the latest after so long a journal is looked at
 GATHER_SECONDS = 0.1  # what comes within it is written together
 AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # neither disk nor database
 NOT_ANCHORED: tuple[type[Exception], ...] = (Forged, *AWAY)
@@ -101,7 +102,8 @@ class Recorder:
 
     def _run(self) -> None:
         while True:
-            self._more.wait()
+            if not self._more.wait(LOOK_SECONDS) and not self._waits:
+                continue
             stopping = self._stop.wait(GATHER_SECONDS)
             self._more.clear()
             try:
@@ -116,6 +118,11 @@ class Recorder:
                 stopping = stopping or self._stop.wait(AGAIN_SECONDS)
             if stopping:
                 return
+
+    @property
+    def _waits(self) -> bool:
+        """Whether there is something that nobody told of (`note` without `sync_soon`)."""
+        return self._journal is not None and self._journal.bytes > self._taken_bytes
 
     def _take_in(self) -> None:
         journal = self._journal

@@ -21,7 +21,7 @@ from pacs.access import Role
 from storage import accounts
 from storage.archive import Archive
 from tests.support.dicom import dcmsend, describe, send_raw
-from tests.support.peers import opened
+from tests.support.peers import opened, storescp
 from tests.support.server import PASSWORD, Server, eventually
 from tests.support.studies import Study, ct_study
 from tests.support.watch import settled, whole
@@ -253,6 +253,19 @@ def test_what_comes(world: World, tmp_path: Path) -> None:
     kind = 'multipart/related; type="application/dicom"; boundary=x'
     server.client.post("/dicom-web/studies", content=body, headers={"Content-Type": kind}).raise_for_status()
     assert "1 stored, 0 not" in told(server, "POST", action="store", study_uid=study.uid)["asked"]
+
+
+def test_sent_on(world: World, tmp_path: Path) -> None:
+    """Who queued it, and that it left, to whom."""
+    server, uid = world.server, world.study.uid
+    with storescp(tmp_path / "in") as receiver:
+        server.run("remote", "add", "sink", "SINK", "127.0.0.1", str(receiver.port))
+        server.client.post("/api/sends", json={"remote": "sink", "study_uid": uid}).raise_for_status()
+        assert "remote sink" in told(server, "POST /api/sends", action="export", study_uid=uid)["asked"]
+        entry = told(server, "sent to sink", action="export", study_uid=uid)
+        assert (entry["service"], entry["ae_title"], entry["who"]) == ("exchange", "SINK", "sink")
+        assert entry["subjects"][0]["patient_id"] == CANARY_ID
+    assert told(server, "remote add sink")["service"] == "command line"
 
 
 def test_who_may_read_it(world: World, archive: Archive) -> None:

@@ -252,6 +252,12 @@ def test_many_threads_and_processes_at_once(archive: Archive) -> None:
     assert list((archive.settings.data / "audit").glob("*.journal")) == []
 
 
+def test_what_is_noted_comes_too(archive: Archive) -> None:
+    """Also where nobody says that it should be synced soon."""
+    assert archive.audit.note(entry(1))
+    eventually(lambda: count(archive) == 1, 10)
+
+
 def test_a_disk_that_takes_nothing(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the database has it at once."""
 
