@@ -29,7 +29,9 @@ from viewer_api.dicomweb.transactions import (
 from viewer_api.problems import PROBLEM
 
 Json = dict[str, Any]
-ADMINISTRATION = {tag for router in (devices, exchange, sharing, users, worklist) for tag in router.router.tags}
+ADMINISTRATION = {
+    tag for router in (devices, exchange, sharing, users, worklist) for tag in router.router.tags
+}
 SIGN_IN = set(auth.router.tags)
 _UID = {"type": "string", "pattern": UID_PATTERN, "maxLength": UID_LENGTH_MAX}
 # What stands in paths of DICOMweb.
