@@ -86,7 +86,7 @@ def add_user(new: NewUser, who: Administrator, archive: TheArchive) -> Account:
     return _shown(_found(archive, who, new.name))
 
 
-@router.patch("/users/{name}")
+@router.patch("/users/{name}", status_code=204)
 def change_user(name: str, change: UserChange, who: Administrator, archive: TheArchive) -> Response:
     """Change the fields given; nobody changes what they are themselves. Within five seconds it holds."""
     known = _found(archive, who, name)

@@ -25,7 +25,7 @@ from storage.index.tables import departments, facilities, patients, persons, ser
 from storage.index.visibility import visible
 
 WORLDS = 2000
-ASKERS = 4  # of each world
+ASKERS = 2  # of each world; of the first the smaller condition too
 CODES = ("A", "B", "C", "D")
 DEPARTMENTS = ("EMERGENCY", "RADIOLOGY")
 MODALITIES, PARTS = ("CT", "MR", "US"), ("HEAD", "BREAST", "pelvis", "")
@@ -256,11 +256,13 @@ def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> 
             world = made(chance, now)
             written = Written(connection, world, fixed)
             facts_of = [facts(world, study, written.links) for study in world.studies]
-            for _ in range(ASKERS):
+            for turn in range(ASKERS):
                 who = asker(chance, written.links)
-                standing = find_standing(connection, who)
-                shown, narrowed = (_shown(connection, visible(who, known)) for known in (None, standing))
-                assert shown == narrowed, f"seed {seed}, world {number}: {who} {standing}"
+                shown = _shown(connection, visible(who))
+                if turn == 0:
+                    standing = find_standing(connection, who)
+                    narrowed = _shown(connection, visible(who, standing))
+                    assert shown == narrowed, f"seed {seed}, world {number}: {who} {standing}"
                 for study, pk, row in zip(facts_of, written.studies, world.studies, strict=True):
                     why = reason(who, Action.SEE, study, who.purpose, now)
                     seen[why or "nothing"] += 1
