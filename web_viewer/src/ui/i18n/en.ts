@@ -1,3 +1,5 @@
+import { en as emergency } from './emergency'
+
 export const en = {
   tagline: 'Regional imaging archive and viewer',
   signIn: {
@@ -80,6 +82,7 @@ export const en = {
     shown_one: '{{count}} study shown',
     shown_other: '{{count}} studies shown',
   },
+  emergency,
   audit: {
     title: 'Audit trail',
     at: 'When',

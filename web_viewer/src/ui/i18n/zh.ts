@@ -1,3 +1,4 @@
+import { zh as emergency } from './emergency'
 import type { Words } from './en'
 
 export const zh: Words = {
@@ -81,6 +82,7 @@ export const zh: Words = {
     shown_one: '已显示 {{count}} 项检查',
     shown_other: '已显示 {{count}} 项检查',
   },
+  emergency,
   audit: {
     title: '审计记录',
     at: '时间',

@@ -1,41 +1,12 @@
-import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useCallback, useEffect, useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { readsAudit } from '../../data/audit'
-import { useMe, useStudyList } from '../../data/studies'
-import { Icon, Logo } from '../icons'
-import { LanguageSwitch } from '../LanguageSwitch'
-import { signOut } from '../signOut'
+import { useStudyList } from '../../data/studies'
 import { FilterBar } from './FilterBar'
 import { filterOf, isNarrowed, type ListSearch, tidied } from './filter'
+import { Header } from './Header'
 import { StudyTable } from './StudyTable'
 import { EmptyState, ErrorState, NothingMatches, Skeleton } from './states'
-
-function Header(): ReactElement {
-  const { t } = useTranslation()
-  const me = useMe()
-  return (
-    <header className="bar">
-      <Logo size={30} />
-      <p className="brand">
-        通影 <span>Tongying</span>
-      </p>
-      <span className="grow" />
-      {readsAudit(me.data?.role) && (
-        <Link to="/audit" className="button quiet" data-testid="to-audit">
-          <Icon name="document" size={18} />
-          <span className="wide-only">{t('audit.title')}</span>
-        </Link>
-      )}
-      <LanguageSwitch />
-      <span className="who">{me.data?.display_name ?? me.data?.user}</span>
-      <button type="button" className="button quiet" onClick={signOut} title={t('signIn.signOut')}>
-        <Icon name="leave" size={18} />
-        <span className="wide-only">{t('signIn.signOut')}</span>
-      </button>
-    </header>
-  )
-}
 
 export function StudyListPage(): ReactElement {
   const { t } = useTranslation()
@@ -65,7 +36,7 @@ export function StudyListPage(): ReactElement {
   const { studies } = list
   return (
     <div className="list-page">
-      <Header />
+      <Header searched={search.q ?? ''} />
       <FilterBar search={search} onChange={change} count={studies.length} hasMore={list.hasMore} />
       <main className="list-main">
         <h1 className="visually-hidden">{t('list.title')}</h1>

@@ -1,0 +1,133 @@
+"""The glass is broken in the browser: a doctor opens another hospital's images of her own patient, and that hospital is
+told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+from pydicom import dcmread
+
+from pacs.identity.resident import check_character
+from tests.support import browser
+from tests.support.ps318 import part10
+from tests.support.server import PASSWORD, Server, eventually
+from tests.support.studies import Study, ct_study, mr_study
+
+pytestmark = pytest.mark.skipif(browser.chromium() is None, reason="Chromium is not installed: make tools")
+FIRST17 = "33020319880715452"  # a district, a birth date, a number that is odd for men; nobody's
+RESIDENT = FIRST17 + check_character(FIRST17)
+REASON = "Unconscious after a fall, anticoagulated; is the bleed old?"
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def region(workspace: Path) -> Iterator[Server]:
+    """Two hospitals that share nothing, a doctor in one, an administrator in each."""
+    running = Server(workspace / "emergency").start()
+    for code, name, english in (("EAST", "城东医院", "East Hospital"), ("WEST", "城西医院", "West Hospital")):
+        facility = {"code": code, "name": name, "name_en": english}
+        running.client.post("/api/facilities", json=facility).raise_for_status()
+        staff(running, f"admin-{code.lower()}", "administrator", code)
+    staff(running, "dr-lin", "clinician", "EAST")
+    yield running
+    running.remove()
+
+
+def staff(server: Server, name: str, role: str, facility: str) -> None:
+    account = {"name": name, "password": PASSWORD, "role": role, "facility": facility}
+    server.client.post("/api/users", json=account).raise_for_status()
+
+
+def stored(server: Server, study: Study, who: str) -> None:
+    """By the hospital's own administrator, so that it is the hospital's."""
+    form = {"username": who, "password": PASSWORD}
+    token = httpx.post(f"{server.url}/api/auth/token", data=form, timeout=30).raise_for_status().json()
+    headers = {
+        "Authorization": f"Bearer {token['access_token']}",
+        "Content-Type": 'multipart/related; type="application/dicom"; boundary=frontier',
+    }
+    content = b""
+    for path in study.files:
+        one = dcmread(path)
+        one.PatientBirthDate, one.PatientSex = "19880715", "F"
+        content += b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + part10(one) + b"\r\n"
+    answer = httpx.post(
+        f"{server.url}/dicom-web/studies", content=content + b"--frontier--\r\n", headers=headers, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def sign_in(tab: Page, server: Server, name: str) -> None:
+    tab.goto(server.url)
+    tab.get_by_test_id("username").fill(name)
+    tab.get_by_test_id("password").fill(PASSWORD)
+    tab.get_by_test_id("sign-in").click()
+    tab.get_by_test_id("search").wait_for()
+
+
+def picture(tab: Page, name: str) -> None:
+    if folder := os.environ.get("TONGYING_SCREENSHOTS"):
+        tab.screenshot(path=f"{folder}/emergency-{name}.png")
+
+
+def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Path) -> None:
+    here = mr_study(tmp_path / "east", name="Lin^Fang", patient_id=RESIDENT)
+    there = ct_study(tmp_path / "west", name="Lin^Fang", patient_id=RESIDENT)
+    stored(region, here, "admin-east")
+    stored(region, there, "admin-west")
+    region.wait_indexed(len(here.files) + len(there.files))
+    eventually(lambda: region.get("/api/persons")["persons"], SECONDS, "the patients are one person")
+    with browser.page() as tab:
+        sign_in(tab, region, "dr-lin")
+        assert tab.get_by_test_id("to-alerts").count() == 0
+        rows = tab.get_by_test_id("study-row")
+        expect(rows).to_have_count(1, timeout=SECONDS * 1000)
+        tab.get_by_test_id("search").fill(RESIDENT)
+        tab.get_by_test_id("to-emergency").click()
+        submit = tab.get_by_test_id("emergency-open")
+        expect(tab.get_by_test_id("emergency-patient")).to_have_value(RESIDENT)
+        expect(submit).to_be_disabled()
+        tab.get_by_test_id("emergency-reason").fill("urgent")
+        expect(submit).to_be_disabled()
+        tab.get_by_test_id("emergency-reason").fill(REASON)
+        picture(tab, "asked")
+        submit.click()
+        opened = tab.get_by_test_id("emergency-study")
+        expect(opened).to_have_count(2, timeout=SECONDS * 1000)
+        expect(tab.get_by_test_id("emergency-result")).to_contain_text("West Hospital")
+        picture(tab, "opened")
+        opened.filter(has_text="West Hospital").click()
+        tab.wait_for_url(f"**/study/{there.uid}")
+        tab.locator("canvas").first.wait_for(timeout=SECONDS * 1000)
+        picture(tab, "read")
+    with browser.page(language="zh-CN") as tab:
+        sign_in(tab, region, "admin-west")
+        assert tab.get_by_test_id("to-emergency").count() == 0
+        expect(tab.get_by_test_id("to-alerts")).to_contain_text("1", timeout=SECONDS * 1000)
+        tab.get_by_test_id("to-alerts").click()
+        alert = tab.get_by_test_id("alert")
+        expect(alert).to_have_count(1)
+        expect(alert).to_contain_text("dr-lin")
+        expect(alert).to_contain_text(RESIDENT)
+        expect(alert).to_contain_text(REASON)
+        picture(tab, "told")
+        tab.get_by_test_id("alert-note").click()
+        expect(alert).to_contain_text("admin-west")
+    told = region.get("/api/audit", action="grant", limit=10)["entries"]
+    assert [e["who"] for e in told] == ["dr-lin"]
+    assert there.uid in told[0]["studies"]
+
+
+def test_what_is_not_ones_own_patient_opens_nothing(region: Server) -> None:
+    with browser.page() as tab:
+        sign_in(tab, region, "dr-lin")
+        tab.get_by_test_id("to-emergency").click()
+        tab.get_by_test_id("emergency-patient").fill("NOBODY-4711")
+        tab.get_by_test_id("emergency-reason").fill(REASON)
+        tab.get_by_test_id("emergency-open").click()
+        expect(tab.get_by_role("alert")).to_contain_text("not one of your hospital", timeout=SECONDS * 1000)

@@ -1,0 +1,91 @@
+import { Link } from '@tanstack/react-router'
+import { type ReactElement, useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { readsAudit } from '../../data/audit'
+import { mayBreakGlass, readsAlerts, useAlerts } from '../../data/sharing'
+import { useMe } from '../../data/studies'
+import { Icon, Logo } from '../icons'
+import { LanguageSwitch } from '../LanguageSwitch'
+import { signOut } from '../signOut'
+import { AlertsDialog } from './AlertsDialog'
+import { EmergencyDialog } from './EmergencyDialog'
+
+/** Who is signed in, and what is open to them beside the list. */
+export function Header({ searched }: { searched: string }): ReactElement {
+  const { t } = useTranslation()
+  const me = useMe()
+  const role = me.data?.role
+  return (
+    <header className="bar">
+      <Logo size={30} />
+      <p className="brand">
+        通影 <span>Tongying</span>
+      </p>
+      <span className="grow" />
+      {mayBreakGlass(role) && <Emergency searched={searched} />}
+      {readsAlerts(role) && <Emergencies />}
+      {readsAudit(role) && (
+        <Link to="/audit" className="button quiet" data-testid="to-audit">
+          <Icon name="document" size={18} />
+          <span className="wide-only">{t('audit.title')}</span>
+        </Link>
+      )}
+      <LanguageSwitch />
+      <span className="who">{me.data?.display_name ?? me.data?.user}</span>
+      <button type="button" className="button quiet" onClick={signOut} title={t('signIn.signOut')}>
+        <Icon name="leave" size={18} />
+        <span className="wide-only">{t('signIn.signOut')}</span>
+      </button>
+    </header>
+  )
+}
+
+function Emergency({ searched }: { searched: string }): ReactElement {
+  const { t } = useTranslation()
+  const [open, setOpen] = useState(false)
+  return (
+    <>
+      <button
+        type="button"
+        className="button quiet"
+        onClick={() => setOpen(true)}
+        data-testid="to-emergency"
+        title={t('emergency.open')}
+      >
+        <Icon name="warning" size={18} />
+        <span className="wide-only">{t('emergency.open')}</span>
+      </button>
+      {open && <EmergencyDialog patientId={searched} onClose={() => setOpen(false)} />}
+    </>
+  )
+}
+
+function Emergencies(): ReactElement {
+  const { t } = useTranslation()
+  const [open, setOpen] = useState(false)
+  const list = useAlerts(true)
+  return (
+    <>
+      <button
+        type="button"
+        className="button quiet"
+        onClick={() => setOpen(true)}
+        data-testid="to-alerts"
+        title={t('emergency.alerts')}
+      >
+        <Icon name="warning" size={18} />
+        <span className="wide-only">{t('emergency.alerts')}</span>
+        {list.waiting > 0 && (
+          <b
+            className="waiting-count"
+            role="status"
+            aria-label={t('emergency.waiting', { count: list.waiting })}
+          >
+            {list.waiting}
+          </b>
+        )}
+      </button>
+      {open && <AlertsDialog list={list} onClose={() => setOpen(false)} />}
+    </>
+  )
+}
