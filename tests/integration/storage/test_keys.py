@@ -58,6 +58,7 @@ def test_a_sealing_key_of_the_settings(archive: Archive) -> None:
 
 def test_old_signing_keys_are_forgotten_when_nothing_of_theirs_is_good(archive: Archive) -> None:
     """A key goes when its successor is older than a session may be."""
+    keys.ensure(archive)
     assert [keys.rotate(archive), keys.rotate(archive)] == [0, 0]
     ages = "UPDATE secrets SET created_at = now() - make_interval(days => 3, secs => :s) WHERE name = :n"
     with archive.database.begin() as connection:

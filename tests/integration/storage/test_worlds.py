@@ -219,7 +219,7 @@ def asker(chance: random.Random, links: list[int]) -> Principal:
     if role is Role.DEVICE:  # a device may have the name of a user
         return Principal(chance.choice(["CT1", "u1"]), role, chance.choice(CODES))
     if role is Role.SYSTEM:
-        return Principal("system", role, chance.choice([*CODES, None]))
+        return Principal("system", role, chance.choice(CODES))
     name = chance.choice([*USERS, "u1", "u1", "u2", "nobody"])
     home = USERS.get(name, "C")
     return Principal(name, role, home, purpose, chance.choice([None, *DEPARTMENTS]) if home else None)
