@@ -280,7 +280,7 @@ def test_everything_is_where_it_was_configured_to_be(deployment: Deployment) -> 
         left = {path.name for path in (deployment.folder / part).glob("*")}
         assert left <= {"spool", "devices.json", "audit"}, part
     store = open_store(from_environment(deployment.environment("cli")))
-    assert all(key.startswith(("packs/LOCAL/", "series/")) for key in store.keys(""))
+    assert all(key.startswith(("packs/LOCAL/", "series/", "audit/")) for key in store.keys(""))
 
 
 def test_both_workers_answer(deployment: Deployment) -> None:
