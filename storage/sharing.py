@@ -16,8 +16,8 @@ from pacs.logs import get
 from pacs.sharing import Kind, Policy, Scope
 from storage.archive import Archive
 from storage.index.sharing import grants, restrictions, sharing_policies
-from storage.index.subjects import Named, find_owned, find_person, shown_of
-from storage.index.tables import departments, facilities, patients, users
+from storage.index.subjects import Named, find_owned, find_person, known_as, shown_of
+from storage.index.tables import departments, facilities, users
 
 log = get("sharing")
 REASON_CHARACTERS_MIN, REASON_CHARACTERS_MAX = 10, 500
@@ -232,13 +232,13 @@ def _grants() -> Any:
         select(
             of.id, facilities.c.code.label("facility"), of.kind, of.study_uid, of.since, of.until, of.sensitive,
             of.reason, of.made_by, to.c.code.label("to_facility"), departments.c.code.label("to_department"),
-            users.c.name.label("to_user"), of.noted_at, of.noted_by, patients.c.patient_id, patients.c.issuer,
+            users.c.name.label("to_user"), of.noted_at, of.noted_by,
+            *known_as(of.patient_pk),
         )
         .join(facilities, facilities.c.id == of.facility_id)
         .outerjoin(to, to.c.id == of.to_facility_id)
         .outerjoin(departments, departments.c.id == of.to_department_id)
         .outerjoin(users, users.c.id == of.to_user_id)
-        .outerjoin(patients, patients.c.id == of.patient_pk)
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ _told: ContextVar[dict[str, Any] | None] = ContextVar("told", default=None)
 _PLAIN = re.compile(r"[0-9.,]{1,80}|[A-Z0-9_-]{1,16}")  # of a path: UIDs, numbers, codes of facilities
 SHOWN_CHARACTERS_MAX = 100  # of a field
 SYNC_SECONDS = 0.01  # after a picture has left
+METHOD_NOT_ALLOWED = 405  # nothing is there that could have been done
 REFUSALS = {401: Outcome.REFUSED, 403: Outcome.REFUSED, 429: Outcome.REFUSED, 404: Outcome.ABSENT}
 
 
@@ -90,7 +91,7 @@ class Audited:
         """Whether it is kept, or need not be."""
         template = getattr(scope.get("route"), "path", "")
         rule = rule_of(scope["method"], template)
-        if not template or not isinstance(rule, Rule):
+        if not template or not isinstance(rule, Rule) or status == METHOD_NOT_ALLOWED:
             return True
         event = _Event(scope, template, rule, status, _told.get() or {})
         recorder: Recorder = scope["app"].state.archive.audit

@@ -64,6 +64,15 @@ def shown_of(connection: Connection, principal: Principal, patient_pks: list[int
     )
 
 
+def known_as(patient_pk: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
+    """A patient's ID and issuer, for who looks after its facility."""
+    of = patients.c
+    return tuple(
+        select(column).where(of.id == patient_pk).scalar_subquery().label(column.name)
+        for column in (of.patient_id, of.issuer)
+    )
+
+
 def _is_named(named: Named) -> ColumnElement[bool]:
     if named.study_uid:
         return studies.c.study_uid == named.study_uid

@@ -88,6 +88,7 @@ def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Pat
         rows = tab.get_by_test_id("study-row")
         expect(rows).to_have_count(1, timeout=SECONDS * 1000)
         tab.get_by_test_id("search").fill(RESIDENT)
+        tab.wait_for_url("**q=*")  # what is typed is searched for after a moment
         tab.get_by_test_id("to-emergency").click()
         submit = tab.get_by_test_id("emergency-open")
         expect(tab.get_by_test_id("emergency-patient")).to_have_value(RESIDENT)

@@ -3,6 +3,7 @@ gives all back, byte for byte, or erases it for good."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -312,10 +313,18 @@ def uid_element(file: Path) -> bytes:
 
 
 def stored(server: Server, data: bytes) -> bool:
-    return any(data in p.read_bytes() for p in (server.data / "objects").rglob("*.pack"))
+    for pack in (server.data / "objects").rglob("*.pack"):
+        with contextlib.suppress(FileNotFoundError):  # it was removed since
+            if data in pack.read_bytes():
+                return True
+    return False
 
 
 def workers(server: Server) -> list[psutil.Process]:
     assert server.process is not None
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return [c for c in children if "worker.app" in c.cmdline()]
+    found = []
+    for child in psutil.Process(server.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # one that was killed, and not yet waited for
+            if "worker.app" in child.cmdline():
+                found.append(child)
+    return found

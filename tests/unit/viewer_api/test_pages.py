@@ -104,7 +104,8 @@ def test_where_it_is_not_installed_nothing_is_there(client: Client, dist: Path, 
 def test_a_path_without_get_says_what_it_has(client: Client) -> None:
     """405 with Allow, although every path may be a page (RFC 9110 15.5.6)."""
     paths = {re.sub(r"{\w+}", "1", path): methods for path, methods in client.app.openapi()["paths"].items()}
-    without = {path: methods for path, methods in paths.items() if "get" not in methods}
+    # Where FHIR's operations stand, an id may stand too: to read that is to find nothing.
+    without = {path: methods for path, methods in paths.items() if "get" not in methods and "$" not in path}
     assert len(without) > 3
     for path, methods in without.items():
         answer = client.get(path)
