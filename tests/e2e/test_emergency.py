@@ -15,7 +15,8 @@ from pydicom import dcmread
 from pacs.identity.resident import check_character
 from tests.support import browser
 from tests.support.ps318 import part10
-from tests.support.server import PASSWORD, Server, eventually
+from tests.support.server import Server, eventually
+from tests.support.signing import bearer, signed_in, staff
 from tests.support.studies import Study, ct_study, mr_study
 
 pytestmark = pytest.mark.skipif(browser.chromium() is None, reason="Chromium is not installed: make tools")
@@ -32,24 +33,16 @@ def region(workspace: Path) -> Iterator[Server]:
     for code, name, english in (("EAST", "城东医院", "East Hospital"), ("WEST", "城西医院", "West Hospital")):
         facility = {"code": code, "name": name, "name_en": english}
         running.client.post("/api/facilities", json=facility).raise_for_status()
-        staff(running, f"admin-{code.lower()}", "administrator", code)
-    staff(running, "dr-lin", "clinician", "EAST")
+        staff(running, f"admin-{code.lower()}", code)
+    staff(running, "dr-lin", "EAST", "clinician")
     yield running
     running.remove()
 
 
-def staff(server: Server, name: str, role: str, facility: str) -> None:
-    account = {"name": name, "password": PASSWORD, "role": role, "facility": facility}
-    server.client.post("/api/users", json=account).raise_for_status()
-
-
 def stored(server: Server, study: Study, who: str) -> None:
     """By the hospital's own administrator, so that it is the hospital's."""
-    form = {"username": who, "password": PASSWORD}
-    token = httpx.post(f"{server.url}/api/auth/token", data=form, timeout=30).raise_for_status().json()
-    headers = {
-        "Authorization": f"Bearer {token['access_token']}",
-        "Content-Type": 'multipart/related; type="application/dicom"; boundary=frontier',
+    headers = bearer(signed_in(server, who)) | {
+        "Content-Type": 'multipart/related; type="application/dicom"; boundary=frontier'
     }
     content = b""
     for path in study.files:
@@ -60,14 +53,6 @@ def stored(server: Server, study: Study, who: str) -> None:
         f"{server.url}/dicom-web/studies", content=content + b"--frontier--\r\n", headers=headers, timeout=60
     )
     assert answer.status_code == 200, answer.text
-
-
-def sign_in(tab: Page, server: Server, name: str) -> None:
-    tab.goto(server.url)
-    tab.get_by_test_id("username").fill(name)
-    tab.get_by_test_id("password").fill(PASSWORD)
-    tab.get_by_test_id("sign-in").click()
-    tab.get_by_test_id("search").wait_for()
 
 
 def picture(tab: Page, name: str) -> None:
@@ -83,7 +68,7 @@ def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Pat
     region.wait_indexed(len(here.files) + len(there.files))
     eventually(lambda: region.get("/api/persons")["persons"], SECONDS, "the patients are one person")
     with browser.page() as tab:
-        sign_in(tab, region, "dr-lin")
+        browser.sign_in(tab, region, "dr-lin")
         assert tab.get_by_test_id("to-alerts").count() == 0
         rows = tab.get_by_test_id("study-row")
         expect(rows).to_have_count(1, timeout=SECONDS * 1000)
@@ -107,7 +92,7 @@ def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Pat
         tab.locator("canvas").first.wait_for(timeout=SECONDS * 1000)
         picture(tab, "read")
     with browser.page(language="zh-CN") as tab:
-        sign_in(tab, region, "admin-west")
+        browser.sign_in(tab, region, "admin-west")
         assert tab.get_by_test_id("to-emergency").count() == 0
         expect(tab.get_by_test_id("to-alerts")).to_contain_text("1", timeout=SECONDS * 1000)
         tab.get_by_test_id("to-alerts").click()
@@ -126,7 +111,7 @@ def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Pat
 
 def test_what_is_not_ones_own_patient_opens_nothing(region: Server) -> None:
     with browser.page() as tab:
-        sign_in(tab, region, "dr-lin")
+        browser.sign_in(tab, region, "dr-lin")
         tab.get_by_test_id("to-emergency").click()
         tab.get_by_test_id("emergency-patient").fill("NOBODY-4711")
         tab.get_by_test_id("emergency-reason").fill(REASON)

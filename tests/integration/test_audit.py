@@ -23,6 +23,7 @@ from storage.archive import Archive
 from tests.support.dicom import dcmsend, describe, send_raw
 from tests.support.peers import opened, storescp
 from tests.support.server import PASSWORD, Server, eventually
+from tests.support.signing import client_of
 from tests.support.studies import Study, ct_study
 from tests.support.watch import settled, whole
 
@@ -61,18 +62,8 @@ def archive(world: World) -> Iterator[Archive]:
             ("doctor", Role.CLINICIAN, "OTHER"),
             ("admin-other", Role.ADMINISTRATOR, "OTHER"),
         ):
-            accounts.add_user(archive, name, PASSWORD, role)
-            change = "UPDATE users SET facility_id = (SELECT id FROM facilities WHERE code = :code) WHERE name = :name"
-            with archive.database.begin() as connection:
-                connection.execute(text(change), {"code": facility, "name": name})
+            accounts.add_user(archive, name, PASSWORD, role, facility=facility)
         yield archive
-
-
-def client(server: Server, name: str) -> httpx.Client:
-    form = {"username": name, "password": PASSWORD}
-    token = httpx.post(f"{server.url}/api/auth/token", data=form, timeout=10).raise_for_status().json()
-    bearer = {"Authorization": f"Bearer {token['access_token']}"}
-    return httpx.Client(base_url=server.url, headers=bearer, timeout=30)
 
 
 def entries(server: Server, **asked: Any) -> list[dict[str, Any]]:
@@ -135,7 +126,7 @@ def test_what_a_route_does(world: World) -> None:
 def test_what_may_not_be_seen_or_is_not_there(world: World, archive: Archive) -> None:
     """Both are told as what was asked for; whose study it is, the trail knows and the answer does not say."""
     server = world.server
-    with client(server, "admin-other") as other:
+    with client_of(server, "admin-other") as other:
         assert other.get(world.frame).status_code == 404
         assert other.get("/dicom-web/studies/1.2.3.4/metadata").status_code == 404
         assert other.get("/dicom-web/studies/Kanarienvogel/metadata").status_code == 404
@@ -143,7 +134,7 @@ def test_what_may_not_be_seen_or_is_not_there(world: World, archive: Archive) ->
     entry = told(server, "frames", who="admin-other", outcome="absent", study_uid=world.study.uid)
     assert entry["subjects"][0]["patient_id"] == CANARY_ID
     assert told(server, who="admin-other", outcome="absent", study_uid="1.2.3.4")["subjects"] == []
-    with client(server, "admin-other") as other, client(server, "auditor-local") as local:
+    with client_of(server, "admin-other") as other, client_of(server, "auditor-local") as local:
         for asked in ({"study_uid": world.study.uid}, {"patient_id": CANARY_ID}):
             theirs = other.get("/api/audit", params={"outcome": "absent", **asked}).json()["entries"]
             assert [e["subjects"] for e in theirs] == [[]] * len(theirs), "they do not learn that it exists"
@@ -159,7 +150,7 @@ def test_what_may_not_be_seen_or_is_not_there(world: World, archive: Archive) ->
 
 def test_sign_in(world: World, archive: Archive) -> None:
     server = world.server
-    client(server, "auditor").close()
+    client_of(server, "auditor").close()
     assert told(server, action="sign-in", who="auditor")["outcome"] == "success"
     for name in ("auditor", "my-secret-passphrase"):
         form = {"username": name, "password": "wrong"}
@@ -271,11 +262,11 @@ def test_sent_on(world: World, tmp_path: Path) -> None:
 def test_who_may_read_it(world: World, archive: Archive) -> None:
     server = world.server
     server.client.get(world.frame)
-    with client(server, "doctor") as doctor:
+    with client_of(server, "doctor") as doctor:
         for path in ("/api/audit", "/api/audit/state", "/fhir/AuditEvent", "/fhir/AuditEvent/1"):
             assert doctor.get(path).status_code == 403
     assert told(server, action="read-trail", who="doctor", outcome="refused")
-    with client(server, "auditor-local") as local, client(server, "auditor-other") as other:
+    with client_of(server, "auditor-local") as local, client_of(server, "auditor-other") as other:
         found = local.get("/api/audit", params={"limit": 500}).json()["entries"]
         assert any(e["studies"] == [world.study.uid] for e in found)
         for entry in found:
@@ -340,7 +331,7 @@ def test_killed_after_the_picture(world: World) -> None:
     server = world.server
     assert server.process is not None
     path = world.frame.replace("frames/1", "rendered")
-    with client(server, "admin") as viewer:
+    with client_of(server, "admin") as viewer:
         viewer.headers["X-Forwarded-For"] = "10.20.30.40"  # whom the trail has not heard of within the minute
         answer = viewer.get(path)
         api = [p for p in psutil.Process(server.process.pid).children() if "viewer_api" in p.cmdline()]

@@ -25,6 +25,7 @@ from pynetdicom import AE, build_role, evt
 from storage.standings import REMEMBERED_SECONDS
 from tests.support.ps318 import store
 from tests.support.server import PASSWORD, Server, eventually
+from tests.support.signing import client_of, staff
 from tests.support.studies import ct_study
 
 OWNER = {"own": "A", "shared": "OPEN", "objected": "OPEN", "embargoed": "OPEN", "sensitive": "OPEN", "modality": "OPEN",
@@ -61,24 +62,14 @@ class Region:
     clients: dict[str, httpx.Client] = field(default_factory=dict)
 
 
-def signed_in(server: Server, name: str) -> httpx.Client:
-    form = {"username": name, "password": PASSWORD}
-    token = httpx.post(f"{server.url}/api/auth/token", data=form, timeout=30).raise_for_status().json()
-    bearer = {"Authorization": f"Bearer {token['access_token']}"}
-    return httpx.Client(base_url=server.url, headers=bearer, timeout=60)
-
-
 def staffed(server: Server) -> None:
     admin = server.client
     for code in ("A", "OPEN", "CLOSED"):
         admin.post("/api/facilities", json={"code": code}).raise_for_status()
-        account = {"name": f"admin{code}", "password": PASSWORD, "role": "administrator", "facility": code}
-        admin.post("/api/users", json=account).raise_for_status()
+        staff(server, f"admin{code}", code)
     for role in SEEN:
-        account = {"name": role, "password": PASSWORD, "role": role, "facility": "A"}
-        admin.post("/api/users", json=account).raise_for_status()
-    account = {"name": "another", "password": PASSWORD, "role": "clinician", "facility": "A"}
-    admin.post("/api/users", json=account).raise_for_status()
+        staff(server, role, "A", role)
+    staff(server, "another", "A", "clinician")
     server.run("facility", "share", "OPEN", "region", "--modality", "CT")
     policy = {"scope": "region", "modalities": ["CT"], "sensitive_body_parts": []}
     assert admin.get("/api/facilities/OPEN/sharing").json() == policy
@@ -103,7 +94,7 @@ def filled_region(made: Region, folder: Path) -> None:
     server = made.server
     staffed(server)
     for name in ("adminA", "adminOPEN", "adminCLOSED", "another", *SEEN):
-        made.clients[name] = signed_in(server, name)
+        made.clients[name] = client_of(server, name)
     for case, code in OWNER.items():
         made.studies[case] = stored(
             made, folder / case.replace(" ", "-"), code, "MR" if case == "modality" else ""

@@ -17,11 +17,14 @@ import pytest
 from pydicom import dcmread
 from sqlalchemy import text
 
+from pacs.access import Role
+from storage.accounts import add_user, find_user
 from storage.commitment import NO_SUCH_INSTANCE, Commitment, examine
 from tests.support.dicom import NO_WAIT, dcmsend, describe, send_raw, storescu
 from tests.support.notes import KEY_OBJECT_SELECTION, MEANINGS, Named, note, save
 from tests.support.peers import opened
 from tests.support.server import PASSWORD, Server, eventually
+from tests.support.signing import client_of
 from tests.support.studies import Study, ct_study
 from tests.support.watch import knows_device, settled, sop_uids, whole
 
@@ -97,18 +100,11 @@ def bin_of(server: Server, study: Study) -> list[dict[str, object]]:
 
 def signed_in(server: Server, facility: str) -> httpx.Client:
     """As an administrator of one facility."""
-    with opened(server) as archive, archive.database.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO users (name, password_hash, role, facility_id) SELECT :name, u.password_hash,"
-                " 'administrator', f.id FROM users u, facilities f WHERE u.name = 'admin' AND f.code = :code"
-                " ON CONFLICT DO NOTHING"
-            ),
-            {"name": f"admin-{facility}", "code": facility},
-        )
-    form = {"username": f"admin-{facility}", "password": PASSWORD}
-    token = httpx.post(f"{server.url}/api/auth/token", data=form).raise_for_status().json()["access_token"]
-    return httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    name = f"admin-{facility}"
+    with opened(server) as archive:
+        if find_user(archive, name) is None:
+            add_user(archive, name, PASSWORD, Role.ADMINISTRATOR, facility=facility)
+    return client_of(server, name)
 
 
 def test_a_note_by_c_store_and_every_way_out(hospital: Server, tmp_path: Path) -> None:

@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from storage.passwords import hashed
 from storage.renditions import TRIES_MAX
 from tests.faults.test_worker_death import behind_the_index
 from tests.integration.test_dicomweb_client_npm import NODE, node
 from tests.support.files import package_file
 from tests.support.pdu import associated, made
 from tests.support.server import Server, eventually
+from tests.support.signing import client_of, staff
 from tests.support.watch import settled, whole
 
 RPCL = "1.2.840.10008.1.2.4.202"
@@ -241,15 +241,8 @@ def test_a_small_series_has_none(server: Server) -> None:
 def test_another_facility_sees_nothing(server: Server, ct: Sent) -> None:
     made_of(server, ct)
     server.run("facility", "add", "FOREIGN")
-    with psycopg.connect(database(server)) as connection:
-        connection.execute(
-            "INSERT INTO users (name, display_name, password_hash, role, facility_id) "
-            "SELECT 'foreign', '', %s, 'administrator', id FROM facilities WHERE code = 'FOREIGN'",
-            [hashed("a foreigner's own password")],
-        )
-    form = {"username": "foreign", "password": "a foreigner's own password"}
-    token = httpx.post(f"{server.url}/api/auth/token", data=form).raise_for_status().json()["access_token"]
-    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {token}"}) as foreigner:
+    staff(server, "foreign", "FOREIGN")
+    with client_of(server, "foreign") as foreigner:
         for asked in ({"Accept": JPHC}, {"Accept": JPHC, "Range": "bytes=0-9"}):
             answer = foreigner.get(ct.frame, headers=asked)
             nowhere = foreigner.get(ct.frame.replace(ct.instance, "1.2.3"), headers=asked)

@@ -44,9 +44,9 @@ def page(
             browser.close()
 
 
-def sign_in(tab: Page, server: Server) -> None:
+def sign_in(tab: Page, server: Server, name: str = "admin") -> None:
     tab.goto(server.url)
-    tab.get_by_test_id("username").fill("admin")
+    tab.get_by_test_id("username").fill(name)
     tab.get_by_test_id("password").fill(PASSWORD)
     tab.get_by_test_id("sign-in").click()
     tab.get_by_test_id("search").wait_for()

@@ -43,6 +43,17 @@ def add_user(server: Server, name: str, password: str, *options: str) -> None:
     )  # fmt: skip
 
 
+def staff(server: Server, name: str, facility: str | None, role: str = "administrator") -> None:
+    """Somebody who works at a facility, or for the region."""
+    account = {"name": name, "password": PASSWORD, "role": role, "facility": facility}
+    server.client.post("/api/users", json=account).raise_for_status()
+
+
+def client_of(server: Server, name: str) -> httpx.Client:
+    """Signed in."""
+    return httpx.Client(base_url=server.url, headers=bearer(signed_in(server, name)), timeout=60)
+
+
 class Page(httpx.Client):
     """A page of the server in a browser: cookies, and the headers that browsers send."""
 

@@ -1,5 +1,6 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { type AuditEntry, type AuditFilter, type AuditState, fetchAudit, fetchAuditState } from '../api/audit'
+import type { Paged } from './paged'
 
 const STATE_POLL_MS = 30_000
 const READERS = new Set(['auditor', 'administrator'])
@@ -7,14 +8,8 @@ const READERS = new Set(['auditor', 'administrator'])
 /** Whether somebody of this role may read the trail. The server decides; this only hides the way to it. */
 export const readsAudit = (role: string | null | undefined): boolean => READERS.has(role ?? '')
 
-export interface AuditList {
+export interface AuditList extends Paged {
   entries: AuditEntry[]
-  hasMore: boolean
-  loading: boolean
-  loadingMore: boolean
-  error: Error | null
-  loadMore: () => void
-  retry: () => void
 }
 
 /** Entries that fit, newest first, a page at a time. */

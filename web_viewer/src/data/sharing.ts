@@ -34,7 +34,7 @@ export interface Alerts {
 }
 
 /** Emergencies at the owner's patients, newest first. */
-export function useAlerts(enabled: boolean): Alerts {
+export function useAlerts(): Alerts {
   const queries = useQueryClient()
   const pages = useInfiniteQuery({
     queryKey: ['alerts'],
@@ -42,7 +42,6 @@ export function useAlerts(enabled: boolean): Alerts {
     initialPageParam: null as number | null,
     getNextPageParam: page => page.next_before,
     refetchInterval: ALERTS_POLL_MS,
-    enabled,
   })
   const note = useMutation({
     mutationFn: noteAlert,
@@ -52,7 +51,7 @@ export function useAlerts(enabled: boolean): Alerts {
   return {
     alerts,
     waiting: alerts.filter(one => !one.noted_at).length,
-    loading: enabled && pages.isPending,
+    loading: pages.isPending,
     error: pages.error ?? note.error,
     hasMore: pages.hasNextPage,
     loadMore: () => void pages.fetchNextPage(),

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useCallback, useEffect, useMemo, useState } from 'react'
 import { fetchManifest, fetchMe, fetchStudies, fetchViewers } from '../api/portal'
 import type { Study, StudyFilter, StudyPage } from '../api/types'
+import type { Paged } from './paged'
 
 const POLL_MS = 3000
 const MANIFEST_POLL_MS = 15_000
@@ -34,14 +35,8 @@ export function appendPage(known: Known, page: StudyPage): Known {
 
 const keyOf = (filter: StudyFilter): string => JSON.stringify(filter)
 
-export interface StudyList {
+export interface StudyList extends Paged {
   studies: Study[]
-  hasMore: boolean
-  loading: boolean
-  loadingMore: boolean
-  error: Error | null
-  loadMore: () => void
-  retry: () => void
 }
 
 export function useStudyList(filter: StudyFilter): StudyList {

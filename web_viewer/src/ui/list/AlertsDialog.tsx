@@ -1,31 +1,22 @@
-import { type ReactElement, useEffect, useRef } from 'react'
+import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Alert } from '../../api/sharing'
 import type { Alerts } from '../../data/sharing'
+import { Dialog } from '../Dialog'
 import { describeError } from '../describe'
-import { Icon } from '../icons'
 import '../styles/emergency.css'
 
 /** Emergencies at the own hospital's patients, for its administrators and auditors. */
 export function AlertsDialog({ list, onClose }: { list: Alerts; onClose: () => void }): ReactElement {
   const { t } = useTranslation()
-  const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => dialog.current?.showModal(), [])
   return (
-    <dialog
-      ref={dialog}
+    <Dialog
       className="emergency"
+      testId="alerts"
+      title={t('emergency.alerts')}
+      icon="warning"
       onClose={onClose}
-      aria-labelledby="alerts-title"
-      data-testid="alerts"
     >
-      <header>
-        <Icon name="warning" size={24} />
-        <h2 id="alerts-title">{t('emergency.alerts')}</h2>
-        <button type="button" className="icon-button" aria-label={t('emergency.close')} onClick={onClose}>
-          <Icon name="close" />
-        </button>
-      </header>
       <p>{t('emergency.alertsText')}</p>
       {list.error && <p className="emergency-error">{describeError(list.error, t)}</p>}
       {!list.loading && list.alerts.length === 0 && <p>{t('emergency.none')}</p>}
@@ -39,7 +30,7 @@ export function AlertsDialog({ list, onClose }: { list: Alerts; onClose: () => v
           {t('emergency.loadMore')}
         </button>
       )}
-    </dialog>
+    </Dialog>
   )
 }
 

@@ -1,14 +1,14 @@
 import { useQueries } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { type FormEvent, type ReactElement, useEffect, useRef, useState } from 'react'
+import { type FormEvent, type ReactElement, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../../api/http'
 import type { Opened } from '../../api/sharing'
 import { REASON_CHARACTERS_MAX, REASON_CHARACTERS_MIN, useBreakGlass } from '../../data/sharing'
 import { manifestQuery } from '../../data/studies'
+import { Dialog } from '../Dialog'
 import { describeError } from '../describe'
 import { facilityName } from '../format'
-import { Icon } from '../icons'
 import '../styles/emergency.css'
 
 const SHOWN_MAX = 20
@@ -22,30 +22,21 @@ export function EmergencyDialog({
   onClose: () => void
 }): ReactElement {
   const { t } = useTranslation()
-  const dialog = useRef<HTMLDialogElement>(null)
   const glass = useBreakGlass()
-  useEffect(() => dialog.current?.showModal(), [])
   return (
-    <dialog
-      ref={dialog}
+    <Dialog
       className="emergency"
+      testId="emergency"
+      title={t('emergency.title')}
+      icon="warning"
       onClose={onClose}
-      aria-labelledby="emergency-title"
-      data-testid="emergency"
     >
-      <header>
-        <Icon name="warning" size={24} />
-        <h2 id="emergency-title">{t('emergency.title')}</h2>
-        <button type="button" className="icon-button" aria-label={t('emergency.close')} onClick={onClose}>
-          <Icon name="close" />
-        </button>
-      </header>
       {glass.data ? (
         <Result opened={glass.data} />
       ) : (
         <Ask patientId={patientId} busy={glass.isPending} error={glass.error} onSubmit={glass.mutate} />
       )}
-    </dialog>
+    </Dialog>
   )
 }
 

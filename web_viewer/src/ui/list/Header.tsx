@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router'
-import { type ReactElement, useState } from 'react'
+import { type ReactElement, type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { readsAudit } from '../../data/audit'
 import { mayBreakGlass, readsAlerts, useAlerts } from '../../data/sharing'
@@ -41,20 +41,10 @@ export function Header({ searched }: { searched: string }): ReactElement {
 }
 
 function Emergency({ searched }: { searched: string }): ReactElement {
-  const { t } = useTranslation()
   const [open, setOpen] = useState(false)
   return (
     <>
-      <button
-        type="button"
-        className="button quiet"
-        onClick={() => setOpen(true)}
-        data-testid="to-emergency"
-        title={t('emergency.open')}
-      >
-        <Icon name="warning" size={18} />
-        <span className="wide-only">{t('emergency.open')}</span>
-      </button>
+      <Opener words="emergency.open" testId="to-emergency" onOpen={() => setOpen(true)} />
       {open && <EmergencyDialog patientId={searched} onClose={() => setOpen(false)} />}
     </>
   )
@@ -63,18 +53,10 @@ function Emergency({ searched }: { searched: string }): ReactElement {
 function Emergencies(): ReactElement {
   const { t } = useTranslation()
   const [open, setOpen] = useState(false)
-  const list = useAlerts(true)
+  const list = useAlerts()
   return (
     <>
-      <button
-        type="button"
-        className="button quiet"
-        onClick={() => setOpen(true)}
-        data-testid="to-alerts"
-        title={t('emergency.alerts')}
-      >
-        <Icon name="warning" size={18} />
-        <span className="wide-only">{t('emergency.alerts')}</span>
+      <Opener words="emergency.alerts" testId="to-alerts" onOpen={() => setOpen(true)}>
         {list.waiting > 0 && (
           <b
             className="waiting-count"
@@ -84,8 +66,26 @@ function Emergencies(): ReactElement {
             {list.waiting}
           </b>
         )}
-      </button>
+      </Opener>
       {open && <AlertsDialog list={list} onClose={() => setOpen(false)} />}
     </>
+  )
+}
+
+interface OpenerProps {
+  words: 'emergency.open' | 'emergency.alerts'
+  testId: string
+  onOpen: () => void
+  children?: ReactNode
+}
+
+function Opener({ words, testId, onOpen, children }: OpenerProps): ReactElement {
+  const { t } = useTranslation()
+  return (
+    <button type="button" className="button quiet" onClick={onOpen} data-testid={testId} title={t(words)}>
+      <Icon name="warning" size={18} />
+      <span className="wide-only">{t(words)}</span>
+      {children}
+    </button>
   )
 }

@@ -1,12 +1,10 @@
-import { type ReactElement, useEffect, useRef } from 'react'
+import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import { CT_PRESETS } from '../../data/presets'
-import { Icon } from '../icons'
+import { Dialog } from '../Dialog'
 
 export function HelpDialog({ onClose }: { onClose: () => void }): ReactElement {
   const { t } = useTranslation()
-  const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => dialog.current?.showModal(), [])
   const keys: [string, string][] = [
     ['↑ ↓ ← →', t('help.step')],
     ['PageUp PageDown', t('help.page')],
@@ -31,13 +29,7 @@ export function HelpDialog({ onClose }: { onClose: () => void }): ReactElement {
     [t('help.twoFingersName'), t('help.twoFingers')],
   ]
   return (
-    <dialog ref={dialog} className="help" onClose={onClose} aria-labelledby="help-title" data-testid="help">
-      <header>
-        <h2 id="help-title">{t('help.title')}</h2>
-        <button type="button" className="icon-button" aria-label={t('help.close')} onClick={onClose}>
-          <Icon name="close" />
-        </button>
-      </header>
+    <Dialog className="help" testId="help" title={t('help.title')} onClose={onClose}>
       <div className="help-columns">
         <Table caption={t('help.keys')} rows={keys} />
         <div>
@@ -51,7 +43,7 @@ export function HelpDialog({ onClose }: { onClose: () => void }): ReactElement {
           />
         </div>
       </div>
-    </dialog>
+    </Dialog>
   )
 }
 
