@@ -18,7 +18,7 @@ from storage.identity import Identifier, hashed, identity_key
 from storage.index import linking, steps
 from storage.index.identity import demographics
 from storage.index.steps import Step
-from storage.index.tables import facilities
+from storage.index.tables import facility_key
 
 ACTOR = "HL7"
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ def take(archive: Archive, facility: str, messages: Iterable[Adt]) -> int:
     where the key of the hashes cannot be used."""
     hash_key = identity_key(archive)
     with archive.database.begin() as connection:
-        owner = connection.execute(select(facilities.c.id).where(facilities.c.code == facility)).scalar()
+        owner = connection.execute(facility_key(facility)).scalar()
         if owner is None:
             raise NotFound("there is no such facility")
         batch = steps.next_batch(connection)

@@ -22,7 +22,7 @@ from pacs.access import Principal, Role
 from pacs.errors import Conflict, NotFound, SettingError
 from storage.archive import Archive
 from storage.index.credentials import clients
-from storage.index.tables import facilities
+from storage.index.tables import facilities, facility_key
 from storage.seals import WrongKey, reseal, seal, unseal
 
 LAUNCH = "launch"
@@ -50,7 +50,7 @@ def add_client(archive: Archive, client: Client) -> str:
     """Register a system: its secret, which nobody can tell again. Raises Conflict, NotFound, SettingError."""
     _check(client)
     secret = random.token_urlsafe(SECRET_BYTES)
-    facility = select(facilities.c.id).where(facilities.c.code == client.facility)
+    facility = facility_key(client.facility)
     with archive.database.begin() as connection:
         facility_id = connection.execute(facility).scalar_one_or_none()
         if facility_id is None:

@@ -21,7 +21,7 @@ from pacs.uids import uid_hash
 from storage import notes
 from storage.archive import Archive
 from storage.index.exchange import commitments
-from storage.index.tables import facilities, instances, packs, series_packs
+from storage.index.tables import facilities, facility_key, instances, packs, series_packs
 from storage.retrieve import Located, stream
 
 ITEMS_MAX = 10_000  # of one request
@@ -67,7 +67,7 @@ def keep(archive: Archive, facility: str, calling: str, called: str, peer: str, 
     """Keep a request; its number. Asked again under the same transaction UID it is answered again. For `held_seconds`
     nobody else claims it."""
     with archive.database.begin() as connection:
-        owner = select(facilities.c.id).where(facilities.c.code == facility).scalar_subquery()
+        owner = facility_key(facility).scalar_subquery()
         row = {
             "facility_id": owner, "transaction_uid": transaction_uid, "calling": calling, "called": called,
             "peer": peer, "items": [list(item) for item in items], "state": "waiting", "tries": 0, "error": "",

@@ -21,7 +21,7 @@ from pacs.errors import NotFound, SettingError
 from storage.archive import Archive
 from storage.database import Unavailable
 from storage.index.exchange import edge_failures, edges, remotes
-from storage.index.tables import facilities
+from storage.index.tables import facilities, facility_key
 from storage.seals import PREFIX, WrongKey, reseal, seal, unseal
 
 KIND = "orthanc"
@@ -117,7 +117,7 @@ def add_edge(archive: Archive, edge: Edge) -> Edge:
 
 
 def _facility(connection: Connection, code: str) -> int:
-    found = connection.execute(select(facilities.c.id).where(facilities.c.code == code)).scalar()
+    found = connection.execute(facility_key(code)).scalar()
     if found is None:
         raise NotFound(f"there is no facility {code}: tongying facility add")
     return int(found)

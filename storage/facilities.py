@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.errors import NotFound, SettingError
 from storage.archive import Archive
-from storage.index.tables import departments, facilities
+from storage.index.tables import departments, facilities, facility_key
 
 LOCAL = "LOCAL"  # the facility of a fresh embedded start
 NAME_CHARACTERS_MAX, GRADE_CHARACTERS_MAX = 200, 40
@@ -71,9 +71,7 @@ def add_department(archive: Archive, facility: str, code: str, name: str = "") -
         raise SettingError("a department's code has 1 to 16 of A-Z, 0-9, _ and -")
     _check_line("department's name", name, NAME_CHARACTERS_MAX)
     with archive.database.begin() as connection:
-        of = connection.execute(
-            select(facilities.c.id).where(facilities.c.code == facility)
-        ).scalar_one_or_none()
+        of = connection.execute(facility_key(facility)).scalar_one_or_none()
         if of is None:
             raise NotFound(f"there is no facility {facility[:16]}")
         row = insert(departments).values(facility_id=of, code=code, name=name or code)

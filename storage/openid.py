@@ -14,7 +14,7 @@ from storage import sessions
 from storage.accounts import User, find_user
 from storage.archive import Archive
 from storage.index.credentials import openid_subjects
-from storage.index.tables import facilities, users
+from storage.index.tables import facility_key, users
 
 log = get("openid")
 NAME_CHARACTERS_MAX = 64
@@ -93,9 +93,7 @@ def _place(
     code = claims.get(settings.openid_facility_claim)
     if code is None:
         return Role(roles[0]), None
-    found = connection.execute(
-        select(facilities.c.id).where(facilities.c.code == str(code))
-    ).scalar_one_or_none()
+    found = connection.execute(facility_key(str(code))).scalar_one_or_none()
     return (Role(roles[0]), found) if found is not None else (None, None)
 
 

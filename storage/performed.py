@@ -28,7 +28,7 @@ from pacs.values import Json, text
 from storage.archive import Archive
 from storage.describe import key
 from storage.index.exchange import performed_steps
-from storage.index.tables import facilities, instances
+from storage.index.tables import facilities, facility_key, instances
 from storage.index.visibility import facility_visible
 from storage.worklist import close_steps
 
@@ -54,7 +54,7 @@ def create(archive: Archive, facility: str, calling: str, sop_instance: str, att
     uid, kept = clean_uid(sop_instance), begun(attributes)
     steps = scheduled_steps(kept)
     with archive.database.begin() as connection:
-        owner = connection.execute(select(facilities.c.id).where(facilities.c.code == facility)).scalar()
+        owner = connection.execute(facility_key(facility)).scalar()
         if owner is None:
             raise NotFound(f"there is no facility {facility}")
         row = {
@@ -71,7 +71,7 @@ def create(archive: Archive, facility: str, calling: str, sop_instance: str, att
 def change(archive: Archive, facility: str, sop_instance: str, changes: Json) -> list[str]:
     """N-SET: returns the tags that may not be set and were left as they are. Raises NotFound, Final after the step's
     end, BadAttributes or InvalidUID."""
-    own = select(facilities.c.id).where(facilities.c.code == facility).scalar_subquery()
+    own = facility_key(facility).scalar_subquery()
     query = (
         select(performed_steps.c.id, performed_steps.c.facility_id, performed_steps.c.attributes)
         .where(

@@ -14,7 +14,7 @@ from pacs.errors import Conflict, NotFound
 from storage.archive import Archive
 from storage.devices import ROLES, RegisteredDevice, checked
 from storage.facilities import add_facility, is_code
-from storage.index.tables import devices, facilities
+from storage.index.tables import devices, facilities, facility_key
 
 __all__ = ["DEMO_HOSPITALS", "ROLES", "RegisteredDevice"]
 
@@ -98,7 +98,7 @@ def _devices() -> Any:
 
 def _row(connection: Connection, device: RegisteredDevice) -> dict[str, Any]:
     """As it stands in the table; raises NotFound for its facility."""
-    known = select(facilities.c.id).where(facilities.c.code == device.facility)
+    known = facility_key(device.facility)
     facility_id = connection.execute(known).scalar() if is_code(device.facility) else None
     if facility_id is None:
         raise NotFound(f"there is no facility {device.facility[:16]}: tongying facility add")

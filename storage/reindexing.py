@@ -21,7 +21,7 @@ from pacs.errors import NotFound
 from storage.archive import Archive
 from storage.index import erasures, removes
 from storage.index.locator import find_fragments
-from storage.index.tables import facilities, incidents, packs
+from storage.index.tables import facility_key, incidents, packs
 from storage.packnames import made_at, pack_named, registered
 from storage.rejection import recall
 from storage.renewal import KIND
@@ -65,7 +65,7 @@ def _condition(archive: Archive, principal: Principal, scope: Scope) -> ColumnEl
     parts: list[ColumnElement[bool]] = [packs.c.state.in_(("indexed", "failed"))]
     with archive.database.begin() as connection:
         if scope.facility:
-            known = select(facilities.c.id).where(facilities.c.code == scope.facility)
+            known = facility_key(scope.facility)
             facility_id = connection.execute(known).scalar()
             if facility_id is None:
                 raise NotFound(f"there is no facility {scope.facility}")

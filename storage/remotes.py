@@ -18,7 +18,7 @@ from storage.archive import Archive
 from storage.devices import fingerprint
 from storage.facilities import LOCAL
 from storage.index.exchange import remotes
-from storage.index.tables import facilities
+from storage.index.tables import facilities, facility_key
 
 DICOM, ORTHANC = "dicom", "orthanc"
 NAME_CHARACTERS_MAX = 64
@@ -88,7 +88,7 @@ def change_remote(archive: Archive, remote_id: int, changes: Mapping[str, Any]) 
 def _row(connection: Connection, remote: Remote) -> dict[str, Any]:
     """As it stands in the table; raises NotFound for its facility."""
     row = {f.name: getattr(remote, f.name) for f in fields(Remote) if f.name not in ("id", "facility")}
-    known = select(facilities.c.id).where(facilities.c.code == remote.facility)
+    known = facility_key(remote.facility)
     facility_id = connection.execute(known).scalar() if remote.facility.isprintable() else None
     if facility_id is None:
         raise NotFound(f"there is no facility {remote.facility[:16]}: tongying facility add")

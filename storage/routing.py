@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pacs.errors import NotFound
 from storage.archive import Archive
 from storage.index.exchange import remotes, routes, sends
-from storage.index.tables import devices, facilities
+from storage.index.tables import devices, facilities, facility_key
 from storage.records import Origin
 from storage.remotes import remote_named
 
@@ -50,9 +50,7 @@ def add_route(archive: Archive, route: Route) -> int:
     """Add a rule; its number. Raises NotFound for its remote or facility."""
     remote = remote_named(archive, route.remote)
     with archive.database.begin() as connection:
-        facility_id = connection.execute(
-            select(facilities.c.id).where(facilities.c.code == route.facility)
-        ).scalar()
+        facility_id = connection.execute(facility_key(route.facility)).scalar()
         if facility_id is None:
             raise NotFound(f"there is no facility {route.facility}: tongying facility add")
         row = {

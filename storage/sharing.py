@@ -17,7 +17,7 @@ from pacs.sharing import Kind, Policy, Scope
 from storage.archive import Archive
 from storage.index.sharing import grants, restrictions, sharing_policies
 from storage.index.subjects import Named, find_owned, find_person, known_as, shown_of
-from storage.index.tables import departments, facilities, users
+from storage.index.tables import departments, facilities, facility_key, users
 
 log = get("sharing")
 REASON_CHARACTERS_MIN, REASON_CHARACTERS_MAX = 10, 500
@@ -219,10 +219,7 @@ def _of_owner(
         return ~true()
     if principal.facility is None:
         return true()
-    return (
-        facility_id
-        == select(facilities.c.id).where(facilities.c.code == principal.facility).scalar_subquery()
-    )
+    return facility_id == facility_key(principal.facility).scalar_subquery()
 
 
 def _grants() -> Any:
@@ -262,7 +259,7 @@ def _end(archive: Archive, principal: Principal, table: Any, key: int, mine: Col
 
 
 def _facility_id(connection: Connection, code: str) -> int:
-    found = connection.execute(select(facilities.c.id).where(facilities.c.code == code)).scalar_one_or_none()
+    found = connection.execute(facility_key(code)).scalar_one_or_none()
     if found is None:
         raise NotFound(f"there is no facility {code[:16]}")
     return int(found)

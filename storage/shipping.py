@@ -10,14 +10,14 @@ import time
 import uuid
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func
 from sqlalchemy.dialects.postgresql import insert
 
 from pacs.logs import get
 from storage.archive import Archive
 from storage.database import Unavailable
 from storage.hints import Hints
-from storage.index.tables import facilities, packs
+from storage.index.tables import facilities, facility_key, packs
 from storage.lanes import SegmentQueue
 from storage.packnames import is_urgent, pack_key, pack_of
 from storage.spool import adopt_orphans
@@ -48,7 +48,7 @@ def ship(archive: Archive, segment: Path) -> uuid.UUID:
 
 def facility_of(connection: Connection, code: str) -> int:
     """Its key. One that the database does not know (a restored backup) is made: what was acknowledged is kept."""
-    known = select(facilities.c.id).where(facilities.c.code == code)
+    known = facility_key(code)
     found = connection.execute(known).scalar()
     if found is None:
         connection.execute(insert(facilities).values(code=code, name=code).on_conflict_do_nothing())

@@ -52,7 +52,7 @@ from pacs.worklist import (
 from storage.archive import Archive
 from storage.describe import key
 from storage.index.exchange import worklist
-from storage.index.tables import facilities
+from storage.index.tables import facilities, facility_key
 from storage.index.visibility import facility_visible
 
 ANSWERS_MAX = 1000  # of one query
@@ -314,7 +314,7 @@ def _with_status(status: str) -> ColumnElement[Any]:
 
 
 def _facility_id(connection: Connection, facility: str) -> int:
-    found = connection.execute(select(facilities.c.id).where(facilities.c.code == facility)).scalar()
+    found = connection.execute(facility_key(facility)).scalar()
     if found is None:
         raise NotFound(f"there is no facility {facility}")
     return int(found)
@@ -324,7 +324,7 @@ def _facility_id(connection: Connection, facility: str) -> int:
 
 
 def _open_steps(facility: str, identifier: Json) -> Select[Any]:
-    own = select(facilities.c.id).where(facilities.c.code == facility).scalar_subquery()
+    own = facility_key(facility).scalar_subquery()
     step = step_of(identifier)
     days = wanted(START_DATE, "DA", step.get(START_DATE, {}))
     conditions = [

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import date, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Annotated, Literal
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pacs.audit import Subject
 from storage import persons
-from storage.persons import PAGE_MAX, SeenPatient
+from storage.persons import PAGE_MAX, Review, SeenPatient
 from viewer_api.administration import Administrator
 from viewer_api.audited import tell
 from viewer_api.auth import TheArchive
@@ -24,48 +23,17 @@ Key = Annotated[int, Field(ge=1, le=KEY_MAX)]
 InPath = Annotated[int, Path(ge=1, le=KEY_MAX)]
 
 
-class Patient(BaseModel):
-    """A patient as one facility knows it. Of resident number and telephone the last digits are shown; `said_…` is what
-    is compared, by the hospital's messages where there are any."""
-
-    id: int
-    facility: str
-    patient_id: str
-    issuer: str
-    patient_name: str
-    birth_date: date | None
-    sex: str
-    person: int | None
-    phone: str
-    resident_number: str
-    reused: bool
-    said_name: str
-    said_birth_date: date | None
-    said_sex: str
-
-
 class Person(BaseModel):
     """Patients who are one person."""
 
     person: int
-    patients: list[Patient]
+    patients: list[SeenPatient]
 
 
 class Persons(BaseModel):
     """A page; the next one begins `after` its last person."""
 
     persons: list[Person]
-
-
-class Review(BaseModel):
-    """A pair; `bits` is log2 of the odds that they are one person."""
-
-    low: Patient
-    high: Patient
-    bits: float | None
-    why: str
-    state: str
-    decided_by: str
 
 
 class Reviews(BaseModel):
@@ -99,8 +67,8 @@ class Step(BaseModel):
 class Links(BaseModel):
     """A patient, who is the same person, and how that came."""
 
-    patient: Patient
-    same: list[Patient]
+    patient: SeenPatient
+    same: list[SeenPatient]
     steps: list[Step]
 
 
@@ -120,9 +88,7 @@ def list_persons(
     """Patients who are linked, by their persons."""
     found = persons.list_persons(archive, who, after, limit)
     by_person = groupby(found, key=lambda p: p.person or 0)
-    return Persons(
-        persons=[Person(person=key, patients=[_shown(p) for p in group]) for key, group in by_person]
-    )
+    return Persons(persons=[Person(person=key, patients=list(group)) for key, group in by_person])
 
 
 @router.get("/reviews")
@@ -133,8 +99,7 @@ def list_reviews(
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
 ) -> Reviews:
     """Pairs that comparison leaves to a human, the surest first, or those that were decided."""
-    found = persons.list_reviews(archive, who, state, limit)
-    return Reviews(reviews=[Review.model_validate(asdict(one)) for one in found])
+    return Reviews(reviews=persons.list_reviews(archive, who, state, limit))
 
 
 @router.post("/reviews/{one}/{other}")
@@ -156,8 +121,8 @@ def links(patient: InPath, who: Administrator, archive: TheArchive) -> Links:
     (own,) = (p for p in same if p.id == patient)
     tell(subjects=tuple(Subject(p.facility, p.issuer, p.patient_id) for p in same))
     return Links(
-        patient=_shown(own),
-        same=[_shown(p) for p in same if p.id != patient],
+        patient=own,
+        same=[p for p in same if p.id != patient],
         steps=[Step.model_validate(s) for s in steps],
     )
 
@@ -172,7 +137,3 @@ def unlink(patient: InPath, who: Administrator, archive: TheArchive) -> Batch:
 def undo(batch: InPath, who: Administrator, archive: TheArchive) -> Batch:
     """Undo a step, with those that were done together with it."""
     return Batch(batch=persons.undo(archive, who, batch))
-
-
-def _shown(patient: SeenPatient) -> Patient:
-    return Patient.model_validate(asdict(patient))

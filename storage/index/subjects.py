@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from pacs.access import Principal
-from storage.index.tables import facilities, patients, studies
+from storage.index.tables import facilities, facility_key, patients, studies
 from storage.index.visibility import visible
 
 
@@ -49,7 +49,7 @@ def find_person(connection: Connection, facility: str, named: Named) -> list[tup
         of = select(studies.c.patient_pk).where(studies.c.study_uid == named.study_uid)
         query = query.where(here.c.id.in_(of))
     else:
-        known = select(facilities.c.id).where(facilities.c.code == facility).scalar_subquery()
+        known = facility_key(facility).scalar_subquery()
         query = query.where(
             here.c.patient_id == named.patient_id, here.c.issuer == named.issuer, here.c.facility_id == known
         )

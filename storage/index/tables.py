@@ -16,12 +16,14 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Select,
     SmallInteger,
     Table,
     Text,
     Time,
     UniqueConstraint,
     Uuid,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -49,6 +51,12 @@ departments = Table(
     moment("created_at"),
     UniqueConstraint("facility_id", "code"),
 )  # fmt: skip
+
+
+def facility_key(code: str | None) -> Select[int]:
+    """The key of the facility with this code; no row where there is none."""
+    return select(facilities.c.id).where(facilities.c.code == code)
+
 
 users = Table(
     "users", metadata,

@@ -37,7 +37,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from pacs.access import CARE, OPERATING, PROFESSIONALS, WORKING, Principal, Purpose, Role, reads_own
 from pacs.sharing import Kind, Scope
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
-from storage.index.tables import departments, facilities, patients, series, studies, users
+from storage.index.tables import departments, facility_key, patients, series, studies, users
 
 IN_CARE = (Kind.REFERRAL, Kind.CONSULTATION, Kind.GRANT)
 EMERGENCY = literal_column("'emergency'", Text)
@@ -122,7 +122,7 @@ def _among(column: ColumnElement[int], keys: tuple[int, ...]) -> Condition:
 
 
 def _own(principal: Principal) -> ColumnElement[int]:
-    return select(facilities.c.id).where(facilities.c.code == principal.facility).scalar_subquery()
+    return facility_key(principal.facility).scalar_subquery()
 
 
 def _elsewhere(principal: Principal, standing: Standing | None = None) -> Condition:
