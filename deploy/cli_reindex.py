@@ -14,7 +14,8 @@ from pacs.errors import ObjectMissing, SettingError
 from storage import reindexing
 from storage.archive import Archive
 from storage.audit.verify import accept_loss
-from storage.indexing import AWAY, index_next
+from storage.database import AWAY
+from storage.indexing import index_next
 from storage.lanes import Turns
 from storage.reindexing import Scope
 

@@ -14,13 +14,12 @@ from pacs.errors import SettingError, TongyingError
 from pacs.logs import get
 from pacs.settings import Settings, from_environment
 from storage.blobs import open_store
-from storage.database import Unavailable
+from storage.database import AWAY
 
 log = get("prepare")
 PATIENCE_SECONDS = 60  # servers that were started together with us
 RETRY_SECONDS = 1.0
 PROBE_KEY = "probe/prepare"
-AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)
 
 
 def main() -> int:

@@ -25,8 +25,10 @@ from dicom_node.store import StoreScp
 from dicom_node.tls import HandshakeFailed, TlsConnection
 from dicom_node.upper_layer import NodeUpperLayer
 from pacs.access import Principal, Role
+from pacs.encoded import read_identifier
 from pacs.logs import get
 from pacs.settings import Settings
+from pacs.values import Json
 from storage.records import Origin
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class NodeAssociation(Association):
         self.user: Principal | None = None  # who sits there, if it is told and checked
         self.calling = ""
         self.status = 0  # of the last answer
+        self._identifier: tuple[Message, Json] | None = None  # of the last request
         self.charset = ""  # of the device, where it is known to declare wrongly
         self.extended: dict[str, bytes] = {}  # SOP Class Extended Negotiation: what was agreed on
         self.store = StoreScp(acceptor.spool)
@@ -173,6 +176,17 @@ class NodeAssociation(Association):
     def leaving(self) -> bool:
         """Whether the peer wants to release or abort, or is gone."""
         return self._gone.is_set() or self.dul.peek_next_pdu() is not None
+
+    def identifier(self, message: Message) -> Json:
+        """The data set of a request, in the character set of the device; read once, though several ask. Raises
+        EncodedError."""
+        if self._identifier is None or self._identifier[0] is not message:
+            charset = self.charset or None
+            self._identifier = (
+                message,
+                read_identifier(message.data, message.transfer_syntax, charset=charset),
+            )
+        return self._identifier[1]
 
     def respond(self, message: Message, status: int, data: bytes | None = None, *, comment: str = "",
                 counts: commands.Counts | None = None) -> bool:  # fmt: skip

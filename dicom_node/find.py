@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node.commands import Message, Status
 from pacs.attributes import Level
-from pacs.encoded import EncodedError, read_identifier, write_dataset
+from pacs.encoded import EncodedError, write_dataset
 from pacs.errors import BadQuery
 from pacs.identifier import needs_metadata, query_of
 from pacs.logs import get
@@ -43,9 +43,7 @@ MODELS = {
 def serve(association: NodeAssociation, message: Message) -> None:
     """Answer a C-FIND-RQ: pending answers, then the final status."""
     try:
-        identifier = read_identifier(
-            message.data, message.transfer_syntax, charset=association.charset or None
-        )
+        identifier = association.identifier(message)
         level = level_of(identifier, MODELS[message.abstract_syntax].levels)
         answers = _answers(association, message, identifier, level)
         asked = projector({tag: element for tag, element in identifier.items() if tag not in CONTROLS})

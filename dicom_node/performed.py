@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dicom_node import commands
 from dicom_node.commands import Message
 from pacs import errors
-from pacs.encoded import EncodedError, read_identifier
+from pacs.encoded import EncodedError
 from pacs.logs import get
 from pacs.uids import new_uid
 from pacs.values import Json
@@ -61,9 +61,7 @@ def _answer(
     association: NodeAssociation, message: Message, uid: str, work: Callable[[Json], list[str]]
 ) -> None:
     try:
-        attributes = read_identifier(
-            message.data, message.transfer_syntax, charset=association.charset or None
-        )
+        attributes = association.identifier(message)
         ignored = work(attributes)
     except REFUSED as error:
         status = next(s for kind, s in STATUSES if isinstance(error, kind))

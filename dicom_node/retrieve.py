@@ -14,7 +14,7 @@ from dicom_node.move import MOVE_DESTINATION, PRIORITY, Mover
 from dicom_node.requestor import Answer, fragments
 from dicom_node.wire import PeerError
 from pacs.attributes import BY_KEYWORD, Level
-from pacs.encoded import EncodedError, read_identifier, write_dataset
+from pacs.encoded import EncodedError, write_dataset
 from pacs.errors import BadQuery, NotFound
 from pacs.identifier import query_of
 from pacs.logs import get
@@ -81,9 +81,7 @@ def _asked(association: NodeAssociation, message: Message, models: dict[str, Mod
     """The instances that the identifier names and the caller may see; None if it was refused with an answer."""
     assert association.principal is not None, "the gate has let it in"
     try:
-        identifier = read_identifier(
-            message.data, message.transfer_syntax, charset=association.charset or None
-        )
+        identifier = association.identifier(message)
         level = level_of(identifier, models[message.abstract_syntax].levels)
         unique = {BY_KEYWORD[UNIQUE[at]].tag: at for at in UNIQUE}
         keys = {tag: element for tag, element in identifier.items() if tag in unique}

@@ -15,13 +15,13 @@ from dicom_node.syntaxes import VERIFICATION
 from pacs.audit import Action
 from pacs.errors import OutOfResources
 from pacs.logs import get
-from storage.database import Unavailable
+from storage.database import AWAY
 
 if TYPE_CHECKING:
     from dicom_node.association import NodeAssociation
 
 log = get("services")
-AWAY: tuple[type[Exception], ...] = (OutOfResources, OSError, *Unavailable)
+BUSY: tuple[type[Exception], ...] = (OutOfResources, *AWAY)
 Handler = Callable[["NodeAssociation", Message], None]
 
 
@@ -112,7 +112,7 @@ def serve(association: NodeAssociation, message: Message) -> None:
         handler(association, message)
         if service.action is not None:
             telling.finished(association, message, service.action, association.status)
-    except AWAY as error:
+    except BUSY as error:
         log.warning("service_unavailable", field=f"{message.field:04X}", error=type(error).__name__)
         status = Status.RESOURCE_LIMITATION if message.is_normalized else Status.OUT_OF_RESOURCES
         association.respond(message, status, comment="the archive cannot answer now: try again")

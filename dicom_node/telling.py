@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from dicom_node.commands import Message, Status
 from pacs.access import Principal, Role
 from pacs.audit import Action, Entry, Outcome, Service, Subject
-from pacs.encoded import EncodedError, read_identifier
+from pacs.encoded import EncodedError
 from pacs.encoded.dictionary import keyword_of
 from pacs.logs import get
 from pacs.matching import texts
 from pacs.query import shown_key
 from pacs.values import Json, values
-from storage.audit.recorder import AWAY
+from storage.database import AWAY
 
 if TYPE_CHECKING:
     from dicom_node.association import NodeAssociation
@@ -101,9 +101,7 @@ def _asked(association: NodeAssociation, message: Message) -> tuple[str, tuple[s
     service = SERVICES.get(message.abstract_syntax)
     name = service.name if service else message.abstract_syntax
     try:
-        identifier = read_identifier(
-            message.data, message.transfer_syntax, charset=association.charset or None
-        )
+        identifier = association.identifier(message)
     except EncodedError:
         return name, ()
     return " ".join((name, *_keys(identifier))), tuple(t for t in texts(identifier.get(STUDY_UID, {})) if t)

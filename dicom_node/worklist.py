@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dicom_node.commands import Message, Status
 from dicom_node.find import charset_of, send_answers
-from pacs.encoded import EncodedError, read_identifier
+from pacs.encoded import EncodedError
 from pacs.errors import BadQuery
 from pacs.logs import get
 from storage.worklist import search
@@ -22,9 +22,7 @@ def serve(association: NodeAssociation, message: Message) -> None:
     """Answer a C-FIND-RQ: pending answers, then the final status (table K.4-1)."""
     assert association.principal is not None, "the gate has let it in"
     try:
-        identifier = read_identifier(
-            message.data, message.transfer_syntax, charset=association.charset or None
-        )
+        identifier = association.identifier(message)
         answers = search(association.archive, association.principal.facility or "", identifier)
     except (BadQuery, EncodedError) as error:
         log.info("query_refused", calling=association.calling, reason=str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -27,18 +27,19 @@ class Archive:
     database: Database
     objects: ObjectStore
     shelf: Shelf  # for retrieve alone: what lies there never changes
-    standings: Standings = field(init=False)
-    audit: Recorder = field(init=False)
+    standings: Standings
+    audit: Recorder  # one for each process, so a copy with other settings keeps it
 
-    def __post_init__(self) -> None:
-        recorder = Recorder(self.settings, self.database, self.objects)
-        for name, made in (("standings", Standings(self.database)), ("audit", recorder)):
-            object.__setattr__(self, name, made)  # of what is frozen
+    @classmethod
+    def of(cls, settings: Settings, database: Database, objects: ObjectStore) -> Archive:
+        shelf = Shelf(settings.shelf_bytes_max)
+        return cls(
+            settings, database, objects, shelf, Standings(database), Recorder(settings, database, objects)
+        )
 
     @classmethod
     def open(cls, settings: Settings) -> Archive:
-        shelf = Shelf(settings.shelf_bytes_max)
-        return cls(settings, open_database(settings), open_store(settings), shelf)
+        return cls.of(settings, open_database(settings), open_store(settings))
 
     def entries(self, connection: Connection, series_pk: int) -> list[Entry]:
         """All instances of a series, conflicting ones too, in the order in which their packs came."""

@@ -26,6 +26,7 @@ Unavailable: tuple[type[Exception], ...] = (
     exc.OperationalError,
     exc.InterfaceError,
 )  # the database is away, or the connection was cut
+AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # that, or a disk, broker or object store
 
 Refused: tuple[type[Exception], ...] = (exc.DataError,)  # a NUL in a text, a number that no column can hold
 

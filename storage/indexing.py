@@ -28,7 +28,7 @@ from storage.audit import arrivals
 from storage.blobs import ObjectReader
 from storage.claims import claimed, of_pack
 from storage.contents import Entry
-from storage.database import Unavailable
+from storage.database import AWAY
 from storage.identity import Hearing
 from storage.index import writes
 from storage.index.writes import PackRow
@@ -42,7 +42,6 @@ from storage.routing import Arrival, forward
 
 log = get("indexing")
 
-AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # what it is when a dependency is away
 NOTHING = "nothing to do"
 TRIES_MAX = 3  # then the pack is marked failed, for an operator; its bytes stay
 RECORD_SECONDS_MAX = 30  # to read one, where it has a process of its own

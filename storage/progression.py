@@ -31,7 +31,7 @@ from storage import contents
 from storage.archive import Archive
 from storage.claims import claimed, of_progressive
 from storage.contents import Entry
-from storage.database import Unavailable
+from storage.database import AWAY
 from storage.index.tables import packs, series, series_packs
 from storage.packnames import contents_key, metadata_key, progressive_key
 from storage.progressive import resolutions
@@ -45,7 +45,6 @@ PIXEL_BYTES_MAX = 6  # three samples of 16 bits
 ROOM_FACTOR = 4  # times the space below which nothing is received, so that renditions are not the cause
 LOOK_SECONDS = 0.1  # between looks whether something more urgent waits
 LOOKED_AT = 16  # series: more than there are workers who could be at them
-AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)
 Part = Row[Any]  # a part of a series: series_pk, pack_id, edition, rendition_bytes, rendition_tries, key
 Stop = Callable[[], bool]
 

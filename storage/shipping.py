@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.logs import get
 from storage.archive import Archive
-from storage.database import Unavailable
+from storage.database import AWAY
 from storage.hints import Hints
 from storage.index.tables import facilities, facility_key, packs
 from storage.lanes import SegmentQueue
@@ -25,7 +25,6 @@ from storage.spool import adopt_orphans
 log = get("shipping")
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 2.0)
 ORPHAN_SECONDS = 5.0
-AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)
 
 
 def ship(archive: Archive, segment: Path) -> uuid.UUID:

@@ -19,7 +19,8 @@ from pacs.access import Principal
 from pacs.audit import Action, Entry, Outcome, Service, Subject
 from pacs.logs import get
 from pacs.query import shown_key
-from storage.audit.recorder import AWAY, Recorder
+from storage.audit.recorder import Recorder
+from storage.database import AWAY
 from viewer_api.audit_rules import Rule, rule_of
 from viewer_api.problems import problem
 

@@ -15,7 +15,7 @@ from celery.signals import worker_init
 from pacs import logs
 from pacs.processes import collect_seldom, ends_within, give_way
 from storage.archive import Archive
-from storage.database import Unavailable
+from storage.database import AWAY
 from storage.erasing import erase_due
 from storage.hints import DERIVE_SERIES, INDEX_PACK, MAKE_PROGRESSIVE, SWEEP, CeleryHints
 from storage.indexing import index_next
@@ -29,7 +29,6 @@ from worker.clock import app, settings
 log = logs.get("worker")
 turns = Turns()
 SLICE_SECONDS = 1.0  # of indexing for one hint, then thumbnails have their turn
-AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # a dependency is away: the sweep hints again
 PROGRESSIVE_SECONDS = 2.0  # of work at renditions for one hint
 INDEX_SECONDS_MAX, DERIVE_SECONDS_MAX, PROGRESSIVE_SECONDS_MAX = 600, 120, 60
 SWEEP_SECONDS_MAX, ERASE_SECONDS_MAX = 60, 600

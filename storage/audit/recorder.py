@@ -21,13 +21,12 @@ from storage.audit.chain import move_anchor, take_in
 from storage.audit.journal import DAMAGED, FOLDER, Journal, Told, abandoned, is_damaged, read
 from storage.audit.recent import Recent
 from storage.blobs import ObjectStore
-from storage.database import Database, Unavailable
+from storage.database import AWAY, Database
 
 log = get("audit")
 BATCH = 500  # entries of one transaction
 LOOK_SECONDS = 1.0  # at the latest after so long a journal is looked at
 GATHER_SECONDS = 0.1  # what comes within it is written together
-AWAY: tuple[type[Exception], ...] = (OSError, *Unavailable)  # neither disk nor database
 NOT_ANCHORED: tuple[type[Exception], ...] = (Forged, *AWAY)
 AGAIN_SECONDS = 2.0  # after the database was away
 CLOSE_SECONDS = 5.0

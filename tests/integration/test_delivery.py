@@ -32,7 +32,6 @@ from storage.contents import Entry, Frames
 from storage.database import Database
 from storage.retrieve import READ_BYTES, Located
 from storage.rewrite import rewritten
-from storage.shelf import Shelf
 from tests.support.dicom import Sent, dataset_sha256, describe
 from tests.support.files import package_files
 from tests.support.pdu import made
@@ -49,7 +48,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     """An object store alone: delivery reads nothing else."""
     settings = Settings(data=tmp_path)
     unused = Database("postgresql+psycopg://nobody@127.0.0.1:1/none")  # a pool that connects only when asked
-    yield Archive(settings, unused, LocalStore(tmp_path / "objects"), Shelf(1_000_000))
+    yield Archive.of(settings, unused, LocalStore(tmp_path / "objects"))
     unused.close()
 
 

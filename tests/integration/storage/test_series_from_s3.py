@@ -20,7 +20,6 @@ from storage.blobs.s3 import S3Store
 from storage.contents import Entry
 from storage.database import Database
 from storage.retrieve import READ_BYTES, Located, part10_pieces, stream
-from storage.shelf import Shelf
 from tests.integration.storage.proxy import proxy
 from tests.support.services import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 
@@ -63,7 +62,7 @@ def opened(endpoint: str, folder: Path) -> Iterator[Archive]:
         s3_secret_key=SECRET_KEY,
     )  # fmt: skip
     unused = Database("postgresql+psycopg://nobody@127.0.0.1:1/none")  # a pool that connects only when asked
-    yield Archive(settings, unused, open_store(settings), Shelf(1_000_000))
+    yield Archive.of(settings, unused, open_store(settings))
     unused.close()
 
 
