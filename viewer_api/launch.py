@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
@@ -43,6 +43,15 @@ ROLES = frozenset(
     {Role.CLINICIAN, Role.RADIOLOGIST, Role.TECHNOLOGIST}
 )  # another system makes nobody administrator
 REFUSED = "The launch is forged, too old, was used already, or names nobody who may come so"
+REFUSED_PAGE = """<!doctype html>
+<html lang="zh-CN"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>通影 Tongying</title>
+<h1>此链接已失效</h1>
+<p>链接只能使用一次，且几分钟内有效。请在医院系统中重新打开，或<a href="/">登录</a>。</p>
+<h1 lang="en">This link is no longer good</h1>
+<p lang="en">It opens once, within minutes. Open it again from the hospital’s system, or <a href="/">sign in</a>.</p>
+</html>
+"""
 Text = Annotated[str, Query(max_length=1024)]
 
 
@@ -55,7 +64,7 @@ def invoke_image_display(
     tried = tries.begin(archive, TRIES_MAX, "launch", address(request))
     found = _signed(archive, launch)
     if found is None or not _as_signed(request, found[1]):
-        raise HTTPException(401, REFUSED, {"WWW-Authenticate": "Bearer"})
+        return _refused(request)
     client, claims = found
     user = _user(archive, client, claims)
     purpose = _purpose(claims)
@@ -65,7 +74,7 @@ def invoke_image_display(
         or purpose is None
         or not tickets.note(archive, f"launch {client.name}", claims["jti"], {}, lasts)
     ):
-        raise HTTPException(401, REFUSED, {"WWW-Authenticate": "Bearer"})
+        return _refused(request)
     tries.forget(archive, tried)
     request.state.who = replace(user.principal(), purpose=purpose)
     tell(what=f"launched by {client.name}", studies=(claims["parameters"].get("studyUID", ""),))
@@ -78,6 +87,13 @@ def invoke_image_display(
     ticket = tickets.make(archive, "session", {"user": user.name, "session": session}, HANDED_OVER_SECONDS)
     page = _page(archive, user, claims)
     return RedirectResponse(f"{page}#ticket={ticket}", 303, {"Cache-Control": "no-store"})
+
+
+def _refused(request: Request) -> Response:
+    """All the same, whatever is wrong; as a page for who looks at it with a browser."""
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(REFUSED_PAGE, 401, {"Cache-Control": "no-store"})
+    raise HTTPException(401, REFUSED, {"WWW-Authenticate": "Bearer"})
 
 
 def _signed(archive: Archive, launch: str) -> tuple[Client, dict[str, Any]] | None:

@@ -7,16 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 from pydicom import dcmread
 
 from pacs.identity.resident import check_character
 from tests.support import browser
-from tests.support.ps318 import part10
+from tests.support.ps318 import store
 from tests.support.server import Server, eventually
-from tests.support.signing import bearer, signed_in, staff
+from tests.support.signing import client_of, staff
 from tests.support.studies import Study, ct_study, mr_study
 
 pytestmark = pytest.mark.skipif(browser.chromium() is None, reason="Chromium is not installed: make tools")
@@ -41,18 +40,11 @@ def region(workspace: Path) -> Iterator[Server]:
 
 def stored(server: Server, study: Study, who: str) -> None:
     """By the hospital's own administrator, so that it is the hospital's."""
-    headers = bearer(signed_in(server, who)) | {
-        "Content-Type": 'multipart/related; type="application/dicom"; boundary=frontier'
-    }
-    content = b""
-    for path in study.files:
-        one = dcmread(path)
+    sent = [dcmread(path) for path in study.files]
+    for one in sent:
         one.PatientBirthDate, one.PatientSex = "19880715", "F"
-        content += b"--frontier\r\nContent-Type: application/dicom\r\n\r\n" + part10(one) + b"\r\n"
-    answer = httpx.post(
-        f"{server.url}/dicom-web/studies", content=content + b"--frontier--\r\n", headers=headers, timeout=60
-    )
-    assert answer.status_code == 200, answer.text
+    with client_of(server, who) as client:
+        assert store(server, sent, client=client).status_code == 200
 
 
 def picture(tab: Page, name: str) -> None:

@@ -107,12 +107,14 @@ def held(server: Server, folder: Path) -> Held:
     return Held(server, patient, *(Instance(sent[n]) for n in (0, SLICES, SLICES + 1, SLICES + 2)))
 
 
-def store(server: Server, sent: list[Any], path: str = "") -> httpx.Response:
-    """By STOW-RS."""
+def store(
+    server: Server, sent: list[Any], path: str = "", *, client: httpx.Client | None = None
+) -> httpx.Response:
+    """By STOW-RS; by somebody else than the administrator with a `client`."""
     files = [part10(one) for one in sent]
     content = b"".join(f"--frontier\r\nContent-Type: {DICOM}\r\n\r\n".encode() + f + b"\r\n" for f in files)
     kind = f"{multipart(DICOM)}; boundary=frontier"
-    return server.client.post(
+    return (client or server.client).post(
         f"/dicom-web/studies{path}", content=content + b"--frontier--\r\n", headers={"Content-Type": kind}
     )
 

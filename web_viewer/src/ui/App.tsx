@@ -1,6 +1,14 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from '@tanstack/react-router'
-import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
+import {
+  type ComponentType,
+  lazy,
+  type ReactElement,
+  Suspense,
+  useEffect,
+  useState,
+  useSyncExternalStore,
+} from 'react'
 import { ApiError } from '../api/http'
 import { getSession, subscribeSession } from '../api/session'
 import { forgetMetadata } from '../data/metadata'
@@ -71,6 +79,8 @@ function Study({ studyUid }: { studyUid: string }): ReactElement {
 
 const AuditPage = lazy(async () => ({ default: (await import('./audit/AuditPage')).AuditPage }))
 
+const ReviewsPage = lazy(async () => ({ default: (await import('./persons/ReviewsPage')).ReviewsPage }))
+
 const rootRoute = createRootRoute({ component: Root, errorComponent: PageError })
 
 const listRoute = createRoute({
@@ -93,20 +103,27 @@ const studyRoute = createRoute({
   },
 })
 
+/** A page of its own piece of code, which few need. */
+const apart = (Page: ComponentType) => (): ReactElement => (
+  <Suspense fallback={<Loading />}>
+    <Page />
+  </Suspense>
+)
+
 const auditRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/audit',
-  component: function Audit() {
-    return (
-      <Suspense fallback={<Loading />}>
-        <AuditPage />
-      </Suspense>
-    )
-  },
+  component: apart(AuditPage),
+})
+
+const personsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/persons',
+  component: apart(ReviewsPage),
 })
 
 const router = createRouter({
-  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute]),
+  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute, personsRoute]),
   defaultErrorComponent: PageError,
   defaultNotFoundComponent: () => <PageError error={new ApiError(404, 'not found')} />,
   scrollRestoration: true,

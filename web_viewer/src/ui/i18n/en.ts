@@ -1,4 +1,5 @@
 import { en as emergency } from './emergency'
+import { en as persons } from './persons'
 
 export const en = {
   tagline: 'Regional imaging archive and viewer',
@@ -83,6 +84,7 @@ export const en = {
     shown_other: '{{count}} studies shown',
   },
   emergency,
+  persons,
   audit: {
     title: 'Audit trail',
     at: 'When',

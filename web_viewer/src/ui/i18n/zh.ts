@@ -1,5 +1,6 @@
 import { zh as emergency } from './emergency'
 import type { Words } from './en'
+import { zh as persons } from './persons'
 
 export const zh: Words = {
   tagline: '区域影像归档与阅片',
@@ -83,6 +84,7 @@ export const zh: Words = {
     shown_other: '已显示 {{count}} 项检查',
   },
   emergency,
+  persons,
   audit: {
     title: '审计记录',
     at: '时间',

@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router'
 import { type ReactElement, type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { readsAudit } from '../../data/audit'
+import { reviewsPersons } from '../../data/persons'
 import { mayBreakGlass, readsAlerts, useAlerts } from '../../data/sharing'
 import { useMe } from '../../data/studies'
 import { Icon, Logo } from '../icons'
@@ -24,6 +25,12 @@ export function Header({ searched }: { searched: string }): ReactElement {
       <span className="grow" />
       {mayBreakGlass(role) && <Emergency searched={searched} />}
       {readsAlerts(role) && <Emergencies />}
+      {reviewsPersons(role) && (
+        <Link to="/persons" className="button quiet" data-testid="to-persons" title={t('persons.title')}>
+          <Icon name="same" size={18} />
+          <span className="wide-only">{t('persons.title')}</span>
+        </Link>
+      )}
       {readsAudit(role) && (
         <Link to="/audit" className="button quiet" data-testid="to-audit">
           <Icon name="document" size={18} />
