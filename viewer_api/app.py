@@ -25,6 +25,7 @@ from viewer_api import (
     devices,
     exchange,
     fhir,
+    fhir_capabilities,
     launch,
     metrics,
     openapi,
@@ -91,7 +92,8 @@ def create_app(settings: Settings) -> FastAPI:
         capabilities.router,
         portal.router, sign_in.router, account.router, launch.router, openid.router,
         devices.router, exchange.router, worklist.router, rejections.router,
-        sharing.router, users.router, persons.router, fhir.router, audit.router,
+        sharing.router, users.router, persons.router, fhir.router,
+        fhir_capabilities.router, audit.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

@@ -155,6 +155,7 @@ RULES: dict[tuple[str, str], Rule | Untold] = {
     ("GET", "/api/remotes"): CONFIGURATION,
     ("GET", "/api/routes"): CONFIGURATION,
     ("POST", "/api/remotes/{remote_id}/echo"): Untold("it asks a remote whether it is there, and shows nothing"),
+    ("GET", "/fhir/metadata"): PUBLIC,
     ("GET", "/api/openapi.json"): PUBLIC,
     ("OPTIONS", "/dicom-web"): PUBLIC,
     ("OPTIONS", "/dicom-web/{path:path}"): PUBLIC,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from pacs.audit import Subject
@@ -42,7 +42,7 @@ class FhirResponse(JSONResponse):
 
 @router.post("/Patient/$match", response_class=FhirResponse)
 def match_patient(
-    parameters: Annotated[Json, Body(media_type=FHIR_JSON)], who: Who, archive: TheArchive
+    request: Request, parameters: Annotated[Json, Body(media_type=FHIR_JSON)], who: Who, archive: TheArchive
 ) -> FhirResponse:
     """Patients that may be the one described, each with its score (a probability) and match grade. Takes Parameters
     with `resource`, `onlyCertainMatches` and `count`."""
@@ -58,7 +58,7 @@ def match_patient(
     _tell([one.patient for one in found])
     if given.get("onlyCertainMatches") is True:
         found = [f for f in found if f.judgement.verdict is Verdict.LINKED]
-    return FhirResponse(_bundle([_matched(f) for f in found]))
+    return FhirResponse(_bundle(request, [_matched(f) for f in found]))
 
 
 @router.get("/Patient/{patient}", response_class=FhirResponse)
@@ -70,14 +70,14 @@ def read_patient(patient: str, who: Who, archive: TheArchive) -> FhirResponse:
 
 
 @router.get("/Patient/{patient}/$everything", response_class=FhirResponse)
-def everything(patient: str, who: Who, archive: TheArchive) -> FhirResponse:
+def everything(request: Request, patient: str, who: Who, archive: TheArchive) -> FhirResponse:
     """A patient with all who are the same person, and their studies."""
     pk = _key(patient)
     same = persons.patients_of_person(archive, who, pk)
     _tell(same)
     entries = [_entry(_patient_of(same, p.id)) for p in sorted(same, key=lambda p: p.id != pk)]
     entries += [_entry(_study(s)) for s in match.studies(archive, who, pk)]
-    return FhirResponse(_bundle(entries))
+    return FhirResponse(_bundle(request, entries))
 
 
 def _tell(shown: Sequence[SeenPatient]) -> None:
@@ -151,16 +151,16 @@ def _text(value: object) -> str:
 # --- What is told ---
 
 
-def _bundle(entries: list[Json]) -> Json:
+def _bundle(request: Request, entries: list[Json]) -> Json:
+    base = str(request.base_url)
+    for entry in entries:
+        resource = entry["resource"]
+        entry["fullUrl"] = f"{base}fhir/{resource['resourceType']}/{resource['id']}"
     return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
 
 
 def _entry(resource: Json) -> Json:
-    return {
-        "fullUrl": f"{resource['resourceType']}/{resource['id']}",
-        "resource": resource,
-        "search": {"mode": "match"},
-    }
+    return {"resource": resource, "search": {"mode": "match"}}
 
 
 def _matched(found: Found) -> Json:

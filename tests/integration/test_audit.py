@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from fhir.resources.R4B.bundle import Bundle
 from pydicom import dcmread
 from sqlalchemy import text
 
@@ -307,7 +308,7 @@ def test_fhir(world: World) -> None:
     )
     assert answer.headers["content-type"] == "application/fhir+json"
     bundle = answer.json()
-    assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "searchset")
+    Bundle.model_validate(bundle)
     event = next(e["resource"] for e in bundle["entry"] if e["resource"]["type"]["code"] == "110103")
     assert event["resourceType"] == "AuditEvent"
     assert event["recorded"].endswith("Z")

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from pydicom import dcmread
 from sqlalchemy import NullPool, create_engine, text
 
@@ -168,8 +170,20 @@ def described(**more: Any) -> Json:
 def asked(client: httpx.Client, parameters: Any) -> list[Json]:
     answer = client.post("/fhir/Patient/$match", json=parameters).raise_for_status()
     assert answer.headers["content-type"] == "application/fhir+json"
+    Bundle.model_validate(answer.json())
     found: list[Json] = answer.json()["entry"]
     return found
+
+
+def test_capabilities(region: Server) -> None:
+    """For everybody, and of what is there."""
+    told = httpx.get(f"{region.url}/fhir/metadata").raise_for_status().json()
+    CapabilityStatement.model_validate(told)
+    resources = [one["type"] for one in told["rest"][0]["resource"]]
+    paths = region.get("/api/openapi.json")["paths"]
+    assert resources == sorted(
+        {p.split("/")[2] for p in paths if p.startswith("/fhir/")} - {"metadata"}, reverse=True
+    )
 
 
 def test_match(region: Server, patients: dict[str, int], of_east: httpx.Client) -> None:
@@ -216,7 +230,10 @@ def test_match_of_odd_patients(region: Server, more: Json) -> None:
 
 def test_everything(region: Server, patients: dict[str, int], of_east: httpx.Client) -> None:
     path = f"/fhir/Patient/{patients['E1']}/$everything"
-    entries = [e["resource"] for e in region.get(path)["entry"]]
+    bundle = region.get(path)
+    Bundle.model_validate(bundle)
+    entries = [e["resource"] for e in bundle["entry"]]
+    assert bundle["entry"][0]["fullUrl"] == f"{region.url}/fhir/Patient/{patients['E1']}"
     assert [(r["resourceType"], r["id"]) for r in entries[:2]] == [
         ("Patient", str(patients["E1"])), ("Patient", str(patients["W1"])),
     ]  # fmt: skip
