@@ -25,7 +25,7 @@ from tests.support.peers import opened, storescp
 from tests.support.server import PASSWORD, Server, eventually
 from tests.support.signing import client_of
 from tests.support.studies import Study, ct_study
-from tests.support.watch import settled, whole
+from tests.support.watch import arguments, settled, whole
 
 CANARY, CANARY_ID = "Kanarienvogel^Zitronengelb", "CANARY-7"
 
@@ -99,7 +99,7 @@ def test_a_view_is_told_once(world: World) -> None:
 
 def server_processes(server: Server) -> int:
     assert server.process is not None
-    parts = [p for p in psutil.Process(server.process.pid).children() if "viewer_api" in p.cmdline()]
+    parts = [p for p in psutil.Process(server.process.pid).children() if "viewer_api" in arguments(p)]
     return max(1, *(len(p.children()) for p in parts))
 
 
@@ -334,7 +334,7 @@ def test_killed_after_the_picture(world: World) -> None:
     with client_of(server, "admin") as viewer:
         viewer.headers["X-Forwarded-For"] = "10.20.30.40"  # whom the trail has not heard of within the minute
         answer = viewer.get(path)
-        api = [p for p in psutil.Process(server.process.pid).children() if "viewer_api" in p.cmdline()]
+        api = [p for p in psutil.Process(server.process.pid).children() if "viewer_api" in arguments(p)]
         for process in [q for p in api for q in (p, *p.children())]:
             os.kill(process.pid, signal.SIGKILL)
     assert answer.status_code == 200
