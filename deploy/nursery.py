@@ -4,6 +4,7 @@ Before a fork there is one thread, and no connection; each fork begins as `pytho
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import gc
 import os
@@ -33,9 +34,7 @@ SHARED = (
 )
 OURS = (signal.SIGTERM, signal.SIGINT)  # `tongying up` handles them
 UNTITLED_CELERY = {"NOSETPS": "1"}  # its workers keep the title that we give them
-ONE_THREAD = {
-    "OPENBLAS_NUM_THREADS": "1"
-}  # NumPy's library would start some when it is loaded; nothing uses them
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # NumPy's library starts more when it is loaded
 
 
 def import_shared() -> None:
@@ -77,7 +76,9 @@ class Forked:
     def kill_session(self) -> None:
         """End it, and whatever it has started, at once."""
         if self.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            for kill in (os.killpg, os.kill):  # it may not have its session yet
+                with contextlib.suppress(ProcessLookupError):
+                    kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 
 

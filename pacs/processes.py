@@ -32,6 +32,8 @@ def end_with_parent() -> None:
 def forked(work: Callable[[], int]) -> int:
     """The ID of a fork of this process that does the work, ends with the status it returns, and ends with us; raises
     OSError. Nothing of our clean-up is done by it. Work that raises has the status 1, and tells why itself."""
+    sys.stdout.flush()  # else both would write what waits there
+    sys.stderr.flush()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
