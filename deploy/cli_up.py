@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import sys
-import threading
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ import typer
 
 from deploy import supervisor
 from deploy.console import complaints, console
-from pacs.settings import Settings, from_environment
+from pacs.settings import from_environment
 
 
 def up(
@@ -31,15 +31,15 @@ def up(
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with supervisor.database(settings) as (ready, embedded):
         password = supervisor.prepare_archive(ready, demo=demo)
-        parts = supervisor.Supervisor(ready, embedded)
+        parts = supervisor.Supervisor(ready, embedded, partial(_announce, password, demo))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: parts.stopping.set())
-        threading.Thread(target=_announce, args=(ready, password, demo), daemon=True).start()
         parts.run()
 
 
-def _announce(settings: Settings, password: str | None, demo: bool) -> None:
-    if not supervisor.wait_until_ready(settings):
+def _announce(password: str | None, demo: bool, parts: supervisor.Supervisor, ready: bool) -> None:
+    settings = parts.settings
+    if not ready:
         complaints.print("The server is not ready after a minute; the lines above say why.")
         return
     host = "localhost" if settings.http_host in ("127.0.0.1", "0.0.0.0") else settings.http_host  # noqa: S104
@@ -55,4 +55,4 @@ def _announce(settings: Settings, password: str | None, demo: bool) -> None:
         console.print("  The web page is not built: make web")
     sys.stdout.flush()
     if demo:
-        supervisor.send_demo(settings)
+        parts.send_demo()

@@ -10,14 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deploy import nursery
 from dicom_node.tls import server_context
 from pacs.errors import SettingError
 from pacs.logs import get
-from pacs.processes import Restarts, end_with_parent
+from pacs.processes import Restarts
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.embedded import EmbeddedDatabase
@@ -29,7 +30,9 @@ log = get("up")
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
 LOOK_SECONDS = 0.1
 STOP_SECONDS = 20
-CELERY = [sys.executable, "-m", "celery", "--quiet", "--app"]
+PYTHON = [sys.executable, "-m"]
+CELERY = ["celery", "--quiet", "--app"]
+READY_SECONDS = 60
 
 
 @dataclass
@@ -37,23 +40,23 @@ class Part:
     """One process."""
 
     name: str
-    command: list[str]
-    process: subprocess.Popen[bytes] | None = None
+    command: list[str]  # after `python -m`
+    process: nursery.Forked | None = None
     started: float = 0.0
     restarts: Restarts = field(default_factory=lambda: Restarts(RESTART_SECONDS))
     not_before: float = 0.0
+    once: bool = False  # it ends when it is done
 
 
 def commands(settings: Settings) -> list[Part]:
     """The parts and how each is started; the same commands serve in containers."""
-    python = sys.executable
     names = [f"worker-{n}" for n in range(1, settings.worker_processes + 1)]
     return [
-        Part("node", [python, "-m", "dicom_node"]),
+        Part("node", ["dicom_node"]),
         *(Part(name, worker_command(f"{name}-{os.getpid()}")) for name in names),
         Part("clock", clock_command()),
-        Part("exchange", [python, "-m", "dicom_node.exchange"]),
-        Part("api", [python, "-m", "viewer_api"]),
+        Part("exchange", ["dicom_node.exchange"]),
+        Part("api", ["viewer_api"]),
     ]
 
 
@@ -106,22 +109,34 @@ def database(settings: Settings) -> Iterator[tuple[Settings, EmbeddedDatabase | 
 class Supervisor:
     """Runs the parts until told to stop."""
 
-    def __init__(self, settings: Settings, embedded: EmbeddedDatabase | None) -> None:
-        self.settings, self._embedded = settings, embedded
-        self._environment = {**os.environ, **settings.environment()}
+    def __init__(
+        self, settings: Settings, embedded: EmbeddedDatabase | None, ready: Callable[[Supervisor, bool], None]
+    ) -> None:
+        """`ready` is called once: whether all answer, or did not in READY_SECONDS."""
+        self.settings, self._embedded, self._ready = settings, embedded, ready
+        self._tell_before: float | None = time.monotonic() + READY_SECONDS
         self.parts = commands(settings)
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Start all parts and watch them; returns after `stopping` is set and all have ended."""
+        """Start all parts and watch them; returns after `stopping` is set and all have ended. There are no threads
+        beside it: all parts are forks of this one."""
+        # Whoever started us may have ignored it, and then we could not wait.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
+            nursery.import_shared()
             while not self.stopping.is_set():
                 self._watch_database()
-                for part in self.parts:
+                for part in list(self.parts):
                     self._watch(part)
+                self._tell()
                 time.sleep(LOOK_SECONDS)  # not a wait: the handler that sets it would find its lock taken
         finally:
             self._stop_all()
+
+    def send_demo(self) -> None:
+        """Let the demo hospitals send, once; what is there already is not stored again."""
+        self.parts.append(Part("demo", ["dicom_node.demo"], once=True))
 
     def _watch_database(self) -> None:
         if self._embedded is not None:
@@ -136,14 +151,27 @@ class Supervisor:
             status = part.process.poll()
             if status is None:
                 return
+            if part.once:
+                self.parts.remove(part)
+                return
             part.not_before = now + part.restarts.pause(now - part.started)
             log.error("part_ended", part=part.name, status=status)
             part.process = None
         if now >= part.not_before:
-            part.process = subprocess.Popen(
-                part.command, env=self._environment, start_new_session=True, preexec_fn=end_with_parent
-            )
-            part.started = now
+            try:
+                part.process = nursery.Forked(part.command, self.settings.environment())
+                part.started = now
+            except OSError as error:  # too many processes, no memory: the others go on
+                log.error("fork_failed", part=part.name, reason=error.strerror)
+                part.not_before = now + part.restarts.pause(0)
+
+    def _tell(self) -> None:
+        if self._tell_before is None:
+            return
+        late, ready = time.monotonic() > self._tell_before, is_ready(self.settings)
+        if ready or late:
+            self._tell_before = None
+            self._ready(self, ready)
 
     def _stop_all(self) -> None:
         """The node first, so that what it received is shipped while the others still run."""
@@ -151,14 +179,12 @@ class Supervisor:
         for parts in (self.parts[:1], self.parts[1:]):
             running = [part.process for part in parts if part.process is not None]
             for process in running:
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGTERM)
+                process.terminate()
+            until = max(deadline, time.monotonic() + 0.5)
+            while any(process.poll() is None for process in running) and time.monotonic() < until:
+                time.sleep(0.01)
             for process in running:
-                try:
-                    process.wait(max(0.5, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                process.kill_session()
 
 
 def prepare_archive(settings: Settings, *, demo: bool = False) -> str | None:
@@ -174,14 +200,9 @@ def prepare_archive(settings: Settings, *, demo: bool = False) -> str | None:
         archive.close()
 
 
-def wait_until_ready(settings: Settings, seconds: float = 60) -> bool:
-    """Whether the node's and the API's ports answer in time."""
-    deadline = time.monotonic() + seconds
-    waiting = [(settings.http_host, settings.http_port), ("127.0.0.1", settings.dicom_port)]
-    while waiting and time.monotonic() < deadline:
-        waiting = [w for w in waiting if not _answers(*w)]
-        time.sleep(0.1)
-    return not waiting
+def is_ready(settings: Settings) -> bool:
+    """Whether the API's and the node's ports answer."""
+    return _answers(settings.http_host, settings.http_port) and _answers("127.0.0.1", settings.dicom_port)
 
 
 def _answers(host: str, port: int) -> bool:
@@ -194,9 +215,3 @@ def _answers(host: str, port: int) -> bool:
 
 def web_is_built(settings: Settings) -> bool:
     return (Path(settings.web_dist) / "index.html").exists()
-
-
-def send_demo(settings: Settings) -> None:
-    """Let the demo hospitals send, once; what is there already is not stored again."""
-    environment = {**os.environ, **settings.environment()}
-    subprocess.run([sys.executable, "-m", "dicom_node.demo"], env=environment, check=False)

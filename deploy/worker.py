@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from deploy.supervisor import clock_command, worker_command
+from deploy.supervisor import PYTHON, clock_command, worker_command
 from pacs.errors import SettingError
 from pacs.settings import from_environment
 
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     except SettingError as error:
         print(error, file=sys.stderr)
         return 2
-    command = clock_command() if arguments else worker_command(f"worker-{os.getpid()}")
+    command = [*PYTHON, *(clock_command() if arguments else worker_command(f"worker-{os.getpid()}"))]
     os.execv(command[0], command)  # noqa: S606  no shell: the process is replaced, and signals reach Celery
 
 

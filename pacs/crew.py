@@ -6,13 +6,12 @@ import contextlib
 import gc
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 from pacs.logs import get
-from pacs.processes import Restarts, end_with_parent
+from pacs.processes import Restarts, forked
 
 log = get("crew")
 LOOK_SECONDS = 0.1
@@ -51,33 +50,22 @@ class Crew:
         return 0
 
     def _fork(self, number: int) -> None:
-        parent = os.getpid()
         try:
-            pid = os.fork()
+            pid = forked(lambda: self._be(number))
         except OSError as error:  # too many processes, no memory: the others go on
             log.error("fork_failed", number=number, reason=error.strerror)
             self._put_off(number, ran_seconds=0)
             return
-        if pid == 0:
-            self._be(number, parent)
         del self._due[number]
         self._numbers[pid], self._started[number] = number, time.monotonic()
 
-    def _be(self, number: int, parent: int) -> None:
-        """In the fork; never returns."""
-        status = 1
+    def _be(self, number: int) -> int:
+        """In the fork."""
         try:
-            end_with_parent()
-            if os.getppid() == parent:  # else it went before it could take us along
-                status = self._serve(number)
+            return self._serve(number)
         except BaseException as error:
             log.error("process_failed", number=number, exc_info=error)
-        finally:
-            try:
-                sys.stdout.flush()
-                sys.stderr.flush()
-            finally:
-                os._exit(status)
+            return 1
 
     def _reap(self) -> None:
         while self._numbers:

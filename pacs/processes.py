@@ -29,6 +29,28 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def forked(work: Callable[[], int]) -> int:
+    """The ID of a fork of this process that does the work, ends with the status it returns, and ends with us; raises
+    OSError. Nothing of our clean-up is done by it. Work that raises has the status 1, and tells why itself."""
+    sys.stdout.flush()  # else both would write what waits there
+    sys.stderr.flush()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            end_with_parent()
+            if os.getppid() == parent:  # else it went before it could take us along
+                status = work()
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
+    return pid
+
+
 def collect_seldom() -> None:
     """For a process that makes many objects at once and hardly a cycle: with Python's own threshold (700 more objects
     than before), looking for cycles among all of a pack's attributes takes a tenth of the time of indexing them."""

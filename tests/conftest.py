@@ -43,7 +43,7 @@ def workspace() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def server(workspace: Path) -> Iterator[Server]:
     """A running server; tests add studies with UIDs of their own and must not count on being alone."""
-    running = Server(workspace / "server").start()
+    running = Server(workspace / "server", anew=True).start()
     yield running
     running.stop()
 

@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 from tests.support import pdu
 from tests.support.pdu import EXPLICIT, associated, explicit, made
 from tests.support.server import Server
-from tests.support.watch import settled, whole
+from tests.support.watch import arguments, settled, whole
 
 SECONDS = int(os.environ.get("TONGYING_SOAK_SECONDS", "24"))
 LONG = SECONDS >= 600
@@ -86,7 +86,7 @@ def _processes(server: Server) -> list[tuple[psutil.Process, str]]:
     found = []
     for process in psutil.Process(server.process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            command = process.cmdline()
+            command = arguments(process)
             if name := next((part for part in PARTS if part in command), ""):
                 found.append((process, name))
     return found

@@ -9,14 +9,14 @@ from pydicom.uid import generate_uid
 
 from tests.support.pdu import associated, made
 from tests.support.server import Server
-from tests.support.watch import settled, sop_uids
+from tests.support.watch import arguments, settled, sop_uids
 
 
 def behind_the_index(server: Server) -> list[psutil.Process]:
     """The processes that index and derive, and the clock that sweeps."""
     assert server.process is not None
     children = psutil.Process(server.process.pid).children(recursive=True)
-    return [c for c in children if {"worker.app", "worker.clock"} & set(c.cmdline())]
+    return [c for c in children if {"worker.app", "worker.clock"} & set(arguments(c))]
 
 
 def test_any_process_of_the_worker_may_die(own_server: Server) -> None:

@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 from tests.support import pdu
 from tests.support.pdu import CT, EXPLICIT, Made, made, peer
 from tests.support.server import Server, eventually
-from tests.support.watch import knows_device, settled, whole
+from tests.support.watch import arguments, knows_device, settled, whole
 
 BACKLOG = 800  # images, some eight in a pack
 SECONDS_MAX = 10  # until the others' studies are found; a second or two where the machine does nothing else
@@ -43,7 +43,7 @@ def server(workspace: Path) -> Iterator[Server]:
 def workers(server: Server) -> list[psutil.Process]:
     assert server.process is not None
     children = psutil.Process(server.process.pid).children()
-    return [c for c in children if "worker" in c.cmdline() and "celery" in c.cmdline()]
+    return [c for c in children if "worker.app" in arguments(c)]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tests.support.peers import opened
 from tests.support.server import PASSWORD, Server, eventually
 from tests.support.signing import client_of
 from tests.support.studies import Study, ct_study
-from tests.support.watch import knows_device, settled, sop_uids, whole
+from tests.support.watch import arguments, knows_device, settled, sop_uids, whole
 
 
 @pytest.fixture(scope="module")
@@ -251,14 +251,14 @@ def test_by_the_command_line(hospital: Server, tmp_path: Path) -> None:
     assert "4 instances" in line
     hospital.run("rejected", "restore", line.split("\t")[0])
     eventually(lambda: len(sop_uids(hospital, study.uid)) == 4, 30, "it is back")
-    for arguments, said in (
+    for command, said in (
         (("rejected", "restore", line.split("\t")[0]), "restored already"),
         (("rejected", "erase", "999999", "--yes"), "no such rejection"),
         (("reject", "9.9.9"), "no such study"),
         (("reject", study.uid, "--code", "1"), "the code is one of"),
     ):
-        done = hospital.run(*arguments, check=False)
-        assert (done.returncode, said in " ".join(done.stderr.split())) == (1, True), (arguments, done.stderr)
+        done = hospital.run(*command, check=False)
+        assert (done.returncode, said in " ".join(done.stderr.split())) == (1, True), (command, done.stderr)
 
 
 def test_a_note_that_names_nothing_is_told(hospital: Server, tmp_path: Path) -> None:
@@ -321,6 +321,6 @@ def workers(server: Server) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(server.process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):  # one that was killed, and not yet waited for
-            if "worker.app" in child.cmdline():
+            if "worker.app" in arguments(child):
                 found.append(child)
     return found

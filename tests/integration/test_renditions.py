@@ -34,7 +34,7 @@ from tests.support.files import package_file
 from tests.support.pdu import associated, made
 from tests.support.server import Server, eventually
 from tests.support.signing import client_of, staff
-from tests.support.watch import settled, whole
+from tests.support.watch import arguments, settled, whole
 
 RPCL = "1.2.840.10008.1.2.4.202"
 JPHC = f"image/jphc; transfer-syntax={RPCL}"
@@ -258,7 +258,7 @@ def test_a_worker_that_dies_at_it(server: Server) -> None:
     for _ in range(TRIES_MAX - 1):
         time.sleep(0.7)
         for process in behind_the_index(server):
-            if "worker.app" in process.cmdline():
+            if "worker.app" in arguments(process):
                 os.kill(process.pid, signal.SIGKILL)
     for one in several:
         eventually(partial(rendition, server, one), 60, "it is made")

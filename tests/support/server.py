@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,9 +26,11 @@ import pytest
 from deploy import cli
 from storage.embedded import DATABASE
 from tests.support.empty import place_empty_database
+from tests.support.preloaded import Started, nursery
 
 ROOT = Path(__file__).resolve().parents[2]
 TONGYING = ROOT / ".venv" / "bin" / "tongying"
+
 PASSWORD = "a test's own password"
 PORTS = range(20_000, 32_000)  # below the usual ip_local_port_range
 _ports = itertools.count(random.SystemRandom().randrange(len(PORTS)))
@@ -44,6 +47,14 @@ def free_port() -> int:
             return port
 
 
+def alive(process: psutil.Process) -> bool:
+    """It may still do something; one that nobody has waited for does not: orphans are waited for by the first
+    process, which may take seconds."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def eventually(check: Callable[[], Any], seconds: float = 30, what: str = "") -> Any:
     """What `check` returns once it is true; fails after `seconds`."""
     deadline = time.monotonic() + seconds
@@ -53,7 +64,7 @@ def eventually(check: Callable[[], Any], seconds: float = 30, what: str = "") ->
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or check}")
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 @dataclass
@@ -64,7 +75,8 @@ class Server:
     extra: dict[str, str] = field(default_factory=dict)
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Started | None = None
+    anew: bool = False  # as users start it: by a new Python, which makes its own database
     _client: httpx.Client | None = None
 
     @property
@@ -90,12 +102,16 @@ class Server:
 
     def start(self) -> Server:
         self.data.mkdir(parents=True, exist_ok=True)
-        if "TONGYING_DATABASE_URL" not in self.extra:
+        if "TONGYING_DATABASE_URL" not in self.extra and not self.anew:
             place_empty_database(self.data)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(TONGYING), "up"], env=self.environment(), stdout=log, stderr=log, cwd=self.data.parent
-            )
+        with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            environment, folder = self.environment(), self.data.parent
+            if self.anew:
+                self.process = subprocess.Popen(
+                    [str(TONGYING), "up"], env=environment, stdout=log, stderr=log, cwd=folder
+                )
+            else:
+                self.process = nursery().start(["up"], environment, folder, nothing, log, log)
         try:
             eventually(self._ready, START_SECONDS, "the server is up")
         except AssertionError as error:
@@ -131,7 +147,8 @@ class Server:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     part.kill()
             self.process.wait(STOP_SECONDS)
-            psutil.wait_procs([*parts, *self._quit_database()], STOP_SECONDS)
+            parts += self._quit_database()
+            eventually(lambda: not any(alive(p) for p in parts), STOP_SECONDS, "all are gone")
         shutil.rmtree(self.data, ignore_errors=True)
 
     def _quit_database(self) -> list[psutil.Process]:
@@ -183,12 +200,26 @@ class Server:
             if not cursor:
                 return total
 
-    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`tongying …` as a process of its own."""
-        return subprocess.run(
-            [str(TONGYING), *arguments], env=self.environment(), capture_output=True, text=True, check=check,
-            timeout=300,
-        )  # fmt: skip
+    def command(
+        self, *arguments: str, check: bool = True, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """`tongying …` as a process of its own, to which `typed` is typed."""
+        with (
+            tempfile.TemporaryFile() as typing,
+            tempfile.TemporaryFile() as said,
+            tempfile.TemporaryFile() as told,
+        ):
+            typing.write(typed.encode())
+            typing.seek(0)
+            environment = self.environment()
+            process = nursery().start(list(arguments), environment, Path.cwd(), typing, said, told)
+            status = process.wait(300)
+            said.seek(0)
+            told.seek(0)
+            done = subprocess.CompletedProcess(arguments, status, said.read().decode(), told.read().decode())
+        if check:
+            done.check_returncode()
+        return done
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`tongying …` beside the running server, within this process: to start one costs a second, a hundred times.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import Any
 
 import httpx
 
-from tests.support.server import PASSWORD, TONGYING, Server
+from tests.support.server import PASSWORD, Server
 
 OFFLINE = "offline_access"
 
@@ -36,11 +35,7 @@ def me(server: Server, access: str | dict[str, Any]) -> int:
 
 def add_user(server: Server, name: str, password: str, *options: str) -> None:
     """By the command line."""
-
-    subprocess.run(
-        [str(TONGYING), "user", "add", name, *options], env=server.environment(), input=f"{password}\n", text=True,
-        check=True, timeout=120, capture_output=True,
-    )  # fmt: skip
+    server.command("user", "add", name, *options, typed=f"{password}\n")
 
 
 def staff(server: Server, name: str, facility: str | None, role: str = "administrator") -> None:

@@ -18,6 +18,13 @@ from tests.support.server import Server, eventually
 WATCH_SECONDS = 0.02
 
 
+def arguments(process: psutil.Process) -> list[str]:
+    """What a process was started as, by a command or by a fork: that one has it in its title. Empty: it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline()).split()
+    return []
+
+
 def part(server: Server, module: str) -> psutil.Process:
     """The process of a part: `dicom_node`, `viewer_api`; the first of several."""
     return _parts(server, module)[0]
@@ -27,7 +34,7 @@ def _parts(server: Server, module: str) -> list[psutil.Process]:
     assert server.process is not None
     tongying = psutil.Process(server.process.pid)
     found: list[psutil.Process] = eventually(
-        lambda: [child for child in tongying.children() if module in child.cmdline()], 30, f"{module} runs"
+        lambda: [child for child in tongying.children() if module in arguments(child)], 30, f"{module} runs"
     )
     return found
 
