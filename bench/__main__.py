@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import identity, machine, page, query, report, retrieve, search, store
+from bench import access, identity, machine, page, query, report, retrieve, search, store
 from bench.measure import Group
 from bench.peers import ORTHANC, STORESCP, TONGYING, available, running
 from bench.run import FULL, QUICK, TINY, Run, Sizes
@@ -25,6 +25,7 @@ GROUPS: dict[str, Callable[[Run], Group]] = {
     "retrieve": retrieve.measure,
     "page": page.measure,
     "identity": identity.measure,
+    "access": access.measure,
     "query": query.measure,  # the last: it fills the index
 }
 
@@ -79,8 +80,8 @@ def _sizes(options: argparse.Namespace) -> Sizes:
 
 
 def _measure(names: list[str], sizes: Sizes, folder: Path, peers: list[str], console: Console) -> list[Group]:
-    wanted = [] if set(names) == {"identity"} else peers
-    if set(names) <= {"page", "identity"}:
+    wanted = [] if set(names) <= {"identity", "access"} else peers
+    if set(names) <= {"page", "identity", "access"}:
         wanted = [p for p in wanted if p == TONGYING]
     groups = []
     with running(folder, wanted) as started:

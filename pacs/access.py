@@ -60,7 +60,10 @@ class Reason(StrEnum):
     LINK = "link"
 
 
-# Tuples, and no sets: an enumerator is found by identity, while its hash is taken in Python.
+# Tuples, and no sets: an enumerator is found by identity, while its hash is taken in Python. Those that each decision
+# looks at have names of their own: to find one in its class takes as long as to compare five.
+ADMINISTRATOR, LINK = Role.ADMINISTRATOR, Role.LINK
+CLOSED_TO_ALL, TO_REGISTERED, UNOBJECTED = Scope.NONE, Scope.REGISTERED, Objection.NONE
 READING = (Action.FIND, Action.SEE, Action.RETRIEVE)
 CARE = (Purpose.TREATMENT, Purpose.REFERRAL, Purpose.CONSULTATION, Purpose.EMERGENCY)
 PROFESSIONALS = (Role.CLINICIAN, Role.RADIOLOGIST)  # who see what others share, and may share
@@ -104,35 +107,35 @@ def reason(
     principal: Principal, action: Action, study: StudyFacts, purpose: Purpose, at: datetime
 ) -> Reason | None:
     """Why they may; None if they may not."""
-    if principal.role is Role.ADMINISTRATOR and principal.facility is None:
+    role, own = principal.role, study.facility == principal.facility
+    if role is ADMINISTRATOR and principal.facility is None:
         return Reason.OPERATOR
     if action in READING:
-        return _reading(principal, study, purpose, at)
-    if principal.facility != study.facility:
+        return _reading(principal, own, study, purpose, at)
+    if not own:
         return None
     if action is Action.SHARE:
-        return _reading(principal, study, purpose, at) if principal.role in SHARING else None
+        return _reading(principal, own, study, purpose, at) if role in SHARING else None
     if action is Action.AUDIT:
-        return Reason.OWN if principal.role in (Role.AUDITOR, *ADMINISTERING) else None
-    return Reason.OWN if principal.role in ADMINISTERING else None
+        return Reason.OWN if role in (Role.AUDITOR, *ADMINISTERING) else None
+    return Reason.OWN if role in ADMINISTERING else None
 
 
-def _reading(principal: Principal, study: StudyFacts, purpose: Purpose, at: datetime) -> Reason | None:
-    role = principal.role
-    embargoed = study.embargo_until is not None and at < study.embargo_until
-    if role is Role.LINK:
-        until = study.links.get(principal.link) if principal.link is not None else None
-        return Reason.LINK if until is not None and at < until and not embargoed else None
-    own = study.facility == principal.facility
+def _reading(
+    principal: Principal, own: bool, study: StudyFacts, purpose: Purpose, at: datetime
+) -> Reason | None:
+    role, until, grants = principal.role, study.embargo_until, study.grants
+    embargoed = until is not None and at < until
+    if role is LINK:
+        link = study.links.get(principal.link) if principal.link is not None else None
+        return Reason.LINK if link is not None and at < link and not embargoed else None
     if own and reads_own(role, purpose) and (role in WORKING or not (embargoed or study.marked)):
         return Reason.OWN
     if embargoed or role not in PROFESSIONALS:
         return None
     if not own and purpose in CARE and _shared(principal, study):
         return Reason.POLICY
-    if study.grants:
-        return _granted(principal, study, purpose, at)
-    return None
+    return _granted(principal, study, purpose, at) if grants else None
 
 
 def reads_own(role: Role, purpose: Purpose) -> bool:
@@ -145,13 +148,14 @@ def reads_own(role: Role, purpose: Purpose) -> bool:
 def _shared(principal: Principal, study: StudyFacts) -> bool:
     """Whether its owner's policy opens a study to another facility."""
     policy = study.policy
-    if policy.scope is Scope.NONE or study.marked or study.objection is not Objection.NONE:
+    scope = policy.scope
+    if scope is CLOSED_TO_ALL or study.marked or study.objection is not UNOBJECTED:
         return False
-    if policy.scope is Scope.REGISTERED and principal.facility not in study.registered_at:
+    if scope is TO_REGISTERED and principal.facility not in study.registered_at:
         return False
     if policy.modalities and not (study.modalities and study.modalities <= policy.modalities):
         return False
-    return not study.is_withheld
+    return not (policy.sensitive_body_parts and study.is_withheld)
 
 
 def _granted(principal: Principal, study: StudyFacts, purpose: Purpose, at: datetime) -> Reason | None:

@@ -134,6 +134,7 @@ def restrict(
         key = int(
             connection.execute(insert(restrictions).values(row).returning(restrictions.c.id)).scalar_one()
         )
+    archive.standings.forget()
     told("restriction_made", principal, restriction=key, kind=kind)
     return key
 
@@ -255,6 +256,7 @@ def _end(archive: Archive, principal: Principal, table: Any, key: int, mine: Col
         done = connection.execute(update(table).where(table.c.id == key, mine).values(ended))
         if not done.rowcount:
             raise NotFound("there is no such grant" if table is grants else "there is no such restriction")
+    archive.standings.forget()
     told("ended", principal, of=table.name, number=key)
 
 

@@ -47,7 +47,7 @@ class Standings:
         return self._studies.take((principal, study_uid), find)
 
     def forget(self) -> None:
-        """What somebody opened just now they see at once."""
+        """What was opened or closed just now is so at once, in this process."""
         self._standings.forget()
         self._studies.forget()
 

@@ -1,9 +1,9 @@
 """`visible(principal)`: the SQL twin of `pacs.access.may` for reading. No query of studies is written without it.
 
 `tests/house` proves that nothing outside this folder builds a query on the tables of patients, studies and series, and
-`tests/integration/storage/test_worlds.py` that the twins agree. All of it is SQL, so that what is taken back is closed
-with the next statement. What is the same for all rows (who asks, whether anything was opened to them at all) stands in
-sub-selects of its own, which PostgreSQL runs once; what remains for each row looks into indexes.
+`tests/integration/storage/test_worlds.py` that the twins agree. Without a standing all of it is SQL, so that what is
+taken back is closed with the next statement: what is the same for all rows (who asks, whether anything was opened to
+them at all) stands in sub-selects of its own, which PostgreSQL runs once; what remains for each row looks into indexes.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     FromClause,
     Text,
     and_,
     any_,
+    bindparam,
+    case,
+    cast,
     exists,
     false,
     func,
@@ -33,6 +37,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.types import NULLTYPE
 
 from pacs.access import CARE, OPERATING, PROFESSIONALS, WORKING, Principal, Purpose, Role, reads_own
 from pacs.sharing import Kind, Scope
@@ -44,6 +49,7 @@ EMERGENCY = literal_column("'emergency'", Text)
 NOTHING: ColumnElement[Any] = literal_column("'{}'::text[]", ARRAY(Text))
 Condition = ColumnElement[bool]
 NAMED_MAX = 2000  # studies, and patients, that a standing names
+FACILITIES_MANY = 32
 
 
 def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> Condition:
@@ -51,6 +57,21 @@ def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> C
     if principal.role not in OPERATING:
         return false()
     return true() if principal.facility is None else facility_id == _own(principal)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What restrictions in force keep from somebody: patients by their keys, studies by `spelled`, and not by the keys
+    of rows that may come anew in the moment for which it is remembered."""
+
+    patients: tuple[int, ...] = ()
+    study_uids: tuple[str, ...] = ()  # of any facility
+    studies: tuple[str, ...] = ()
+
+
+def spelled(facility_id: ColumnElement[int], study_uid: ColumnElement[str]) -> ColumnElement[str]:
+    """A study of a facility as one text."""
+    return cast(facility_id, Text).concat(":").concat(study_uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +83,29 @@ class Standing:
     region: tuple[int, ...]
     registered: tuple[int, ...]
     narrowed: tuple[int, ...]
-    patients: (
-        tuple[int, ...] | None
-    )  # elsewhere, of persons who are registered here; None where they are many
+    # Of persons who are registered here, at facilities `registered`, and at `narrowed`; None where they are many.
+    patients: tuple[int, ...] | None
+    patients_narrowed: tuple[int, ...] | None
     everywhere: bool  # whether any restriction concerns other facilities' studies of a person
+    closed: Closed | None  # None where there are many
     opened: tuple[int, ...] | None
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether so many facilities share with them that what they see is much of any list: it is walked as for who
+        sees all, and each study is looked at; no index of facilities or patients is of use."""
+        return len(self.region) + len(self.narrowed) >= FACILITIES_MANY
 
 
 @lru_cache(maxsize=1024)
 def visible(principal: Principal, standing: Standing | None = None) -> Condition:
     """The condition under which a row of `studies` may be seen. With the principal's standing it is a smaller one, and
-    PostgreSQL knows what it can expect; what keeps a study closed is looked at in both, but for studies that were
-    opened by name, of which the standing says it."""
+    PostgreSQL knows what it can expect; what keeps a study closed is then what the standing says of it."""
     condition = _condition(principal, standing)
-    return condition if standing is None else _as_text(condition)
+    if standing is None:
+        return condition
+    # Within a CASE PostgreSQL looks for no index, and does not weigh each key: half of the list is what it expects.
+    return _as_text(case((condition, true()), else_=false()) if standing.is_wide else condition)
 
 
 def _as_text(condition: Condition) -> Condition:
@@ -86,8 +116,17 @@ def _as_text(condition: Condition) -> Condition:
     head, written = str(compiled).split("\nWHERE ", 1)
     assert "WHERE" not in head, "the condition begins at the first one"
     named = re.sub(r"(?<!:):(\w+)::", r":seen_\1 ::", written)
-    given = {f"seen_{name}": value for name, value in compiled.params.items()}
-    return cast(Condition, text(f"({named})").bindparams(**given))
+    given = [bindparam(f"seen_{name}", *_given(value)) for name, value in compiled.params.items()]
+    as_text: Any = text(f"({named})").bindparams(*given)
+    return as_text  # type: ignore[no-any-return]
+
+
+def _given(value: Any) -> tuple[Any, ...]:
+    """A list as PostgreSQL writes it, once: to write a thousand keys anew takes longer than to compare them."""
+    if not isinstance(value, list):
+        return (value,)
+    written = ('"' + re.sub(r'(["\\\\])', r"\\\1", str(one)) + '"' for one in value)
+    return "{" + ",".join(written) + "}", NULLTYPE
 
 
 def _condition(principal: Principal, standing: Standing | None) -> Condition:
@@ -102,7 +141,12 @@ def _condition(principal: Principal, standing: Standing | None) -> Condition:
         mine = studies.c.facility_id == (_own(principal) if standing is None else standing.own)
     if principal.role in PROFESSIONALS and principal.purpose in CARE:
         shared = _shared_with(principal, standing)
-    if principal.role in WORKING:
+    if standing is not None and standing.closed is not None:
+        is_open = _open(standing.closed)
+        arms = (
+            [mine, and_(shared, is_open)] if principal.role in WORKING else [and_(or_(mine, shared), is_open)]
+        )
+    elif principal.role in WORKING:
         arms = [mine, and_(shared, ~_closed(lambda _: true(), everywhere=everywhere))]
     else:
         elsewhere = _elsewhere(principal, standing)
@@ -116,9 +160,11 @@ def _condition(principal: Principal, standing: Standing | None) -> Condition:
     return or_(*arms)
 
 
-def _among(column: ColumnElement[int], keys: tuple[int, ...]) -> Condition:
+def _among(column: ColumnElement[Any], keys: tuple[Any, ...]) -> Condition:
     """As one array, so that the statement is the same however many they are."""
-    return column == any_(literal(list(keys), ARRAY(column.type))) if keys else false()
+    if not keys:
+        return false()
+    return column == any_(literal(list(keys), ARRAY(column.type)))
 
 
 def _own(principal: Principal) -> ColumnElement[int]:
@@ -164,6 +210,18 @@ def _closed(by: Callable[[FromClause], Condition], *within: FromClause, everywhe
     return or_(said.correlate(*outer), and_(some, of_person.correlate(*outer)))
 
 
+def _open(closed: Closed) -> Condition:
+    """Whether none of what is closed concerns a study."""
+    of = studies.c
+    arms: list[Condition] = [true()]
+    if closed.patients:
+        arms.append(~_among(of.patient_pk, closed.patients))
+    if closed.studies:  # most are told by the UID alone
+        there = _among(spelled(of.facility_id, of.study_uid), closed.studies)
+        arms.append(~and_(_among(of.study_uid, closed.study_uids), there))
+    return and_(*arms)
+
+
 def _shared_with(principal: Principal, standing: Standing | None) -> Condition:
     """Whether another facility shares a study with them."""
     if standing is None:
@@ -172,8 +230,10 @@ def _shared_with(principal: Principal, standing: Standing | None) -> Condition:
     arms: list[Condition] = [false()]
     if standing.region:
         arms.append(_among(owner, standing.region))
-    if standing.registered and standing.patients != ():
-        arms.append(and_(_among(owner, standing.registered), _registered(principal, standing)))
+    if standing.patients is None:
+        arms.append(and_(_among(owner, standing.registered), _registered(standing.own)))
+    else:
+        arms.append(_among(studies.c.patient_pk, standing.patients))
     if standing.narrowed:
         arms.append(and_(_among(owner, standing.narrowed), _shared(principal, standing)))
     return or_(*arms)
@@ -185,7 +245,10 @@ def _shared(principal: Principal, standing: Standing | None = None) -> Condition
     scope: Condition = p.c.scope == literal_column(f"'{Scope.REGION.value}'", Text)
     if principal.facility is not None:
         registered = p.c.scope == literal_column(f"'{Scope.REGISTERED.value}'", Text)
-        scope = or_(scope, and_(registered, _registered(principal, standing)))
+        known = standing.patients_narrowed if standing is not None else None
+        own = _own(principal) if standing is None else standing.own
+        is_here = _registered(own) if known is None else _among(studies.c.patient_pk, known)
+        scope = or_(scope, and_(registered, is_here))
     kept = and_(studies.c.modalities != NOTHING, studies.c.modalities.contained_by(p.c.modalities))
     return exists().where(
         p.c.facility_id == studies.c.facility_id, or_(p.c.modalities == NOTHING, kept), scope, ~_has_part(p)
@@ -200,10 +263,8 @@ def _has_part(policy: FromClause) -> Condition:
     return and_(policy.c.sensitive_body_parts != NOTHING, found)
 
 
-def _registered(principal: Principal, standing: Standing | None) -> Condition:
-    if standing is not None and standing.patients is not None:
-        return _among(studies.c.patient_pk, standing.patients)
-    own = _own(principal) if standing is None else standing.own
+def _registered(own: ColumnElement[int] | int | None) -> Condition:
+    """Whether the patient is a person whom a facility knows too."""
     here, there = patients.alias(), patients.alias()
     return exists().where(
         there.c.id == studies.c.patient_pk, here.c.person_pk == there.c.person_pk,
@@ -239,11 +300,12 @@ def opened_to(principal: Principal) -> Condition:
             for to in _to(principal, grants)
         )
     ]
-    half = len(grants_of) // 2
-    return or_(
-        studies.c.study_uid.in_(union_all(*grants_of[:half])),
-        studies.c.patient_pk.in_(union_all(*grants_of[half:])),
+    half, s = len(grants_of) // 2, studies.alias()
+    keys = union_all(
+        select(s.c.id).where(s.c.study_uid.in_(union_all(*grants_of[:half]))),
+        select(s.c.id).where(s.c.patient_pk.in_(union_all(*grants_of[half:]))),
     )
+    return studies.c.id == any_(func.array(keys.scalar_subquery(), type_=ARRAY(BigInteger)))
 
 
 def _has_grants(principal: Principal) -> Condition:
