@@ -26,7 +26,7 @@ def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing)
-    with archive.database.read() if standing is None else archive.database.read_anew() as connection:
+    with archive.read_as(principal, listing=True, anew=standing is not None) as connection:
         return list(connection.execute(statement))
 
 
@@ -39,7 +39,7 @@ def total(archive: Archive, query: Query, principal: Principal) -> int | None:
     whole = compile_query(every, principal, archive.standings.of(principal)).order_by(None)
     found = whole.limit(COUNTED_MAX + 1).subquery()
     counted = func.sum(found.c.instance_count) if query.level is Level.IMAGE else func.count()
-    with archive.database.read() as connection:
+    with archive.read_as(principal, listing=True) as connection:
         return int(connection.execute(select(counted).select_from(found)).scalar_one() or 0)
 
 
@@ -48,7 +48,7 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
     assert query.level is Level.IMAGE, "the other levels are answered by search"
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing).limit(SERIES_SCANNED_MAX + 1)
-    with archive.database.read() as connection:
+    with archive.read_as(principal, listing=True) as connection:
         found = list(connection.execute(statement))
     return found[:SERIES_SCANNED_MAX], len(found) > SERIES_SCANNED_MAX
 
