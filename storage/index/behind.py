@@ -34,10 +34,11 @@ _PROFESSIONAL = text("""
     SELECT ARRAY(SELECT id FROM own WHERE :reads_own
                  UNION ALL SELECT facility_id FROM sharing_policies WHERE :cares AND scope <> 'none') AS facilities,
            ARRAY(SELECT DISTINCT facility_id FROM now) AS openers,
-           ARRAY(SELECT DISTINCT s.id FROM now JOIN studies s
-                     ON s.facility_id = now.facility_id AND (s.patient_pk = now.patient_pk OR
-                         s.study_uid = now.study_uid AND now.study_uid <> '')
-                 LIMIT :most) AS opened
+           ARRAY(SELECT id FROM (
+               SELECT s.id FROM now JOIN studies s ON s.patient_pk = now.patient_pk
+               UNION SELECT s.id FROM now JOIN studies s
+                   ON s.study_uid = now.study_uid AND s.facility_id = now.facility_id WHERE now.study_uid <> '') named
+               LIMIT :most) AS opened
     """)
 
 
