@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Table, exc, text
 
 from pacs.logs import get
@@ -32,8 +33,8 @@ _STANDS = """
     """
 _BUILT = text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema")
 _SET = (
-    "SELECT set_config('tongying.facilities', %s, false), set_config('tongying.studies', %s, false),"
-    " set_config('search_path', %s, false)"
+    "SELECT set_config('tongying.facilities', $1, false), set_config('tongying.studies', $2, false),"
+    " set_config('search_path', $3, false)"
 )
 _PATH, _BEHIND = "path of tables", "behind"
 log = get("wall")
@@ -141,5 +142,20 @@ def go_behind(connection: Connection, wall: Wall, *, listing: bool) -> None:
         return
     info[_BEHIND] = None  # what it sees is not known until it was told
     path = f"{LISTS}, {info[_PATH]}" if listing else info[_PATH]
-    connection.exec_driver_sql(_SET, (wall.facilities, wall.studies, path))
+    _tell(connection, [wall.facilities, wall.studies, path])
     info[_BEHIND] = wanted
+
+
+def _tell(connection: Connection, values: list[str]) -> None:
+    """By libpq itself: where readers take turns it is told with each statement, and SQLAlchemy and psycopg would take
+    longer over it than PostgreSQL. Raises OperationalError."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection), "it is psycopg's"
+    try:
+        told = driver.pgconn.exec_params(_SET.encode(), [value.encode() for value in values])
+        failed = told.status != psycopg.pq.ExecStatus.TUPLES_OK
+    except psycopg.Error:
+        failed = True
+    if failed:
+        connection.invalidate()
+        raise exc.OperationalError("SET", None, psycopg.OperationalError("it was not told what may be seen"))
