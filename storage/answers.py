@@ -96,7 +96,7 @@ class Answers:
         """What one instance of each says of its patient, study and series."""
         keys = [key_of(row, level) for row in rows]
         standing = self._archive.standings.of(self._principal)
-        with self._archive.database.read() as connection:
+        with self._archive.read_as(self._principal) as connection:
             places = find_specimens(connection, self._principal, level, keys, standing)
         wanted = {a.tag for a in at(*above(level)) if not a.computed}
         found = {}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
+from pacs.access import Principal
 from pacs.settings import Settings
 from storage import contents
 from storage.audit.recorder import Recorder
 from storage.blobs import ObjectStore, open_store
 from storage.contents import Entry
-from storage.database import Database, open_database
+from storage.database import Database, open_database, planned_anew
 from storage.index.tables import series_packs
 from storage.packnames import contents_key, metadata_key
 from storage.shelf import Shelf
@@ -40,6 +43,22 @@ class Archive:
     @classmethod
     def open(cls, settings: Settings) -> Archive:
         return cls.of(settings, open_database(settings), open_store(settings))
+
+    @contextmanager
+    def read_as(
+        self, principal: Principal, *, listing: bool = False, anew: bool = False
+    ) -> Iterator[Connection]:
+        """For one statement that reads studies for somebody: behind the second wall (`storage.index.wall`), which does
+        not stand in for `visible`. Who may see everything reads before it. `listing`: as lists do; `anew`: planned with
+        its values each time."""
+        database = self.database
+        behind = (
+            database.read()
+            if principal.is_operator
+            else database.read_behind(self.standings.wall(principal), listing=listing)
+        )
+        with behind as connection, planned_anew(connection) if anew else nullcontext():
+            yield connection
 
     def entries(self, connection: Connection, series_pk: int) -> list[Entry]:
         """All instances of a series, conflicting ones too, in the order in which their packs came."""

@@ -19,7 +19,7 @@ from storage.archive import Archive
 from storage.audit.verify import verify as verify_trail
 from storage.blobs import ObjectReader
 from storage.contents import Entry
-from storage.index import steps
+from storage.index import steps, wall
 from storage.index.erasures import known_keys
 from storage.index.tables import asides, incidents, instances, packs, series, series_packs, studies
 from storage.packnames import progressive_key, thumbnail_key
@@ -66,6 +66,8 @@ def check(
     )
     report.audited, report.findings = trail.entries, report.findings + trail.findings
     with archive.database.begin() as connection:
+        if not wall.stands(connection):
+            report.findings.append(wall.MISSING)
         _check_studies(connection, report)
         _check_instances(connection, report)
         astray = steps.misplaced(connection, PAGE)

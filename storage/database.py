@@ -12,6 +12,8 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 
 from pacs.settings import Settings
+from storage.index import wall
+from storage.index.behind import Wall
 
 POOL_SIZE, OVERFLOW = (
     20,
@@ -35,17 +37,11 @@ class Database:
     """Connections to PostgreSQL. Safe to share between threads, not between processes."""
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(
-            url,
-            pool_size=POOL_SIZE,
-            max_overflow=OVERFLOW,
-            pool_use_lifo=True,  # few connections that know their statements, rather than many that do not
-            connect_args={"connect_timeout": CONNECT_SECONDS},
-        )
+        self.engine = _engine(url)
+        self._readers = _engine(url, isolation_level="AUTOCOMMIT")
+        event.listen(self._readers, "connect", wall.enter)
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._still = self.engine.execution_options(isolation_level="REPEATABLE READ")
-        event.listen(self.engine, "connect", _limit)
-        _look_after(self.engine)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -61,17 +57,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def read_anew(self) -> Iterator[Connection]:
-        """The same for a statement whose best plan depends on its values, so that it is planned with them each time:
-        PostgreSQL would soon keep one plan for all of them."""
-        with self._reading.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, psycopg.Connection), "it is psycopg's"
-            kept, driver.prepare_threshold = driver.prepare_threshold, None
-            try:
-                yield connection
-            finally:
-                driver.prepare_threshold = kept
+    def read_behind(self, seen: Wall, *, listing: bool = False) -> Iterator[Connection]:
+        """`read`, where PostgreSQL gives no more of studies and series than `seen` lets through. `listing`: as lists do
+        (`storage.index.wall`)."""
+        with self._readers.connect() as connection:
+            wall.go_behind(connection, seen, listing=listing)
+            yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -81,6 +72,34 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._readers.dispose()
+
+
+@contextmanager
+def planned_anew(connection: Connection) -> Iterator[None]:
+    """For a statement whose best plan depends on its values, so that it is planned with them each time: PostgreSQL
+    would soon keep one plan for all of them."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection), "it is psycopg's"
+    kept, driver.prepare_threshold = driver.prepare_threshold, None
+    try:
+        yield
+    finally:
+        driver.prepare_threshold = kept
+
+
+def _engine(url: str, **more: Any) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=OVERFLOW,
+        pool_use_lifo=True,  # few connections that know their statements, rather than many that do not
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+        **more,
+    )
+    event.listen(engine, "connect", _limit)
+    _look_after(engine)
+    return engine
 
 
 def _limit(connection: Any, _record: object) -> None:

@@ -70,7 +70,7 @@ def studies(archive: Archive, principal: Principal, patient_pk: int) -> list[See
     """Studies of a patient's person that may be seen, the newest first. Raises NotFound."""
     find_patient(archive, principal, patient_pk)
     query = seen_studies_of_person(principal, patient_pk).limit(STUDIES_MAX)
-    with archive.database.read() as connection:
+    with archive.read_as(principal) as connection:
         return [SeenStudy(*row) for row in connection.execute(query)]
 
 

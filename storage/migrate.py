@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from storage.database import Database
+from storage.index import wall
 from storage.index.schema import SCHEMA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -25,13 +26,18 @@ def config(url: str = "") -> Config:
 
 
 def upgrade(database: Database) -> None:
-    """Apply what is missing."""
+    """Apply what is missing, and build the second wall."""
     with database.begin() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        built = wall.is_built(connection)
+        if not built:
+            wall.take_down(connection)
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+        if not built:
+            wall.build(connection)
 
 
 def differences(database: Database) -> list[str]:

@@ -79,13 +79,13 @@ def studies_of_person(archive: Archive, principal: Principal, patient_pk: int) -
     """UIDs of the studies of the same person that may be seen, the newest first. Raises NotFound."""
     find_patient(archive, principal, patient_pk)
     query = persons.studies_of_person(principal, patient_pk).limit(STUDIES_MAX)
-    with archive.database.read() as connection:
+    with archive.read_as(principal) as connection:
         return list(dict.fromkeys(row.study_uid for row in connection.execute(query)))
 
 
 def priors(archive: Archive, principal: Principal, study_uid: str) -> list[str]:
     """UIDs of the other studies of a study's person that may be seen, the newest first; none for an unknown study."""
-    with archive.database.read() as connection:
+    with archive.read_as(principal) as connection:
         pks = connection.execute(persons.patients_of_study(principal, study_uid)).scalars().all()
     found = [uid for pk in pks for uid in studies_of_person(archive, principal, pk)]
     return [uid for uid in dict.fromkeys(found) if uid != study_uid]

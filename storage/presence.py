@@ -25,7 +25,7 @@ def known_uids(archive: Archive, facility_id: int, uids: Sequence[str]) -> set[s
 
 def shown_counts(archive: Archive, principal: Principal, study_uids: Sequence[str]) -> dict[str, int]:
     """How many instances these studies show to the principal; those that show none are left out."""
-    with archive.database.read() as connection:
+    with archive.read_as(principal) as connection:
         return presence.shown_counts(connection, principal, study_uids)
 
 

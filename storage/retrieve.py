@@ -63,7 +63,7 @@ def fragments(archive: Archive, principal: Principal, study_uid: str, series_uid
     """The packs in which a study's or a series' instances lie; raises NotFound if none may be seen."""
     standing = archive.standings.of(principal)
     seen = archive.standings.studies(principal, standing, study_uid) if standing else ()
-    with archive.database.read() as connection:
+    with archive.read_as(principal) as connection:
         if standing is None:
             found = find_fragments(connection, principal, study_uid, series_uid)
         else:
@@ -90,7 +90,7 @@ def locate_of(
     archive: Archive, principal: Principal, series_pk: int, pack_id: uuid.UUID | None = None
 ) -> list[Located]:
     """The instances of a series by its key, or what one pack holds of it, in display order; raises NotFound."""
-    with archive.database.read() as connection:
+    with archive.read_as(principal) as connection:
         located = _of_all(archive, find_fragments_of(connection, principal, series_pk, pack_id))
     if not located:
         raise NotFound("there is no such series")

@@ -30,17 +30,19 @@ def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing)
-    with _reading(archive, query, standing) as connection:
+    with _reading(archive, query, principal, standing) as connection:
         return list(connection.execute(statement))
 
 
-def _reading(archive: Archive, query: Query, standing: Standing | None) -> AbstractContextManager[Connection]:
+def _reading(
+    archive: Archive, query: Query, principal: Principal, standing: Standing | None
+) -> AbstractContextManager[Connection]:
     """Who sees a small part of a list is told it by a plan that knows how much that is. What names a few studies is
     found by its index, whoever asks, and who sees much walks the list as who sees all: PostgreSQL may keep the plan,
     which it takes longer to make than to follow."""
     named = any(isinstance(m, Equal) and m.attribute.keyword in FEW for m in query.matches)
     kept = standing is None or standing.is_wide or named
-    return archive.database.read() if kept else archive.database.read_anew()
+    return archive.read_as(principal, listing=True, anew=not kept)
 
 
 def total(archive: Archive, query: Query, principal: Principal) -> int | None:
@@ -53,7 +55,7 @@ def total(archive: Archive, query: Query, principal: Principal) -> int | None:
     whole = compile_query(every, principal, standing).order_by(None)
     found = whole.limit(COUNTED_MAX + 1).subquery()
     counted = func.sum(found.c.instance_count) if query.level is Level.IMAGE else func.count()
-    with archive.database.read() if standing is None else archive.database.read_anew() as connection:
+    with archive.read_as(principal, listing=True, anew=standing is not None) as connection:
         return int(connection.execute(select(counted).select_from(found)).scalar_one() or 0)
 
 
@@ -62,7 +64,7 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
     assert query.level is Level.IMAGE, "the other levels are answered by search"
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing).limit(SERIES_SCANNED_MAX + 1)
-    with _reading(archive, query, standing) as connection:
+    with _reading(archive, query, principal, standing) as connection:
         found = list(connection.execute(statement))
     return found[:SERIES_SCANNED_MAX], len(found) > SERIES_SCANNED_MAX
 

@@ -1,5 +1,5 @@
-"""Standings (`storage.index.standing`), and the studies seen by them, remembered for a moment: a viewer asks for a
-hundred frames in a second."""
+"""Standings (`storage.index.standing`), the studies seen by them, and what the second wall lets through
+(`storage.index.behind`), remembered for a moment: a viewer asks for a hundred frames in a second."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from pacs.access import Principal
 from storage.database import Database
+from storage.index.behind import Wall, find_wall
 from storage.index.locator import find_studies
 from storage.index.standing import find_standing
 from storage.index.visibility import Standing
@@ -27,6 +28,7 @@ class Standings:
         self._database = database
         self._standings: _Memory[Principal, Standing | None] = _Memory()
         self._studies: _Memory[tuple[Principal, str], tuple[int, ...]] = _Memory()
+        self._walls: _Memory[Principal, Wall] = _Memory()
 
     def of(self, principal: Principal) -> Standing | None:
         """As it was within the last REMEMBERED_SECONDS; None for principals who need none."""
@@ -41,13 +43,23 @@ class Standings:
         """The keys of the studies of this UID that may be seen; of none nothing is remembered."""
 
         def find() -> tuple[int, ...]:
-            with self._database.read() as connection:
+            with self._database.read_behind(self.wall(principal)) as connection:
                 return find_studies(connection, principal, standing, study_uid)
 
         return self._studies.take((principal, study_uid), find)
 
+    def wall(self, principal: Principal) -> Wall:
+        """As it was within the last REMEMBERED_SECONDS."""
+
+        def find() -> Wall:
+            with self._database.read() as connection:
+                return find_wall(connection, principal)
+
+        return self._walls.take(principal, find)
+
     def forget(self) -> None:
         """What was opened or closed just now is so at once, in this process."""
+        self._walls.forget()
         self._standings.forget()
         self._studies.forget()
 
