@@ -26,6 +26,7 @@ from viewer_api import (
     exchange,
     fhir,
     launch,
+    looked,
     metrics,
     openapi,
     openid,
@@ -35,6 +36,7 @@ from viewer_api import (
     problems,
     provider,
     rejections,
+    share_links,
     sharing,
     sign_in,
     users,
@@ -91,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         capabilities.router,
         portal.router, sign_in.router, account.router, launch.router, openid.router,
         devices.router, exchange.router, worklist.router, rejections.router,
-        sharing.router, users.router, persons.router, fhir.router, audit.router,
+        sharing.router, share_links.router, users.router, persons.router, fhir.router, audit.router, looked.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))
