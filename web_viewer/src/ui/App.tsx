@@ -1,8 +1,17 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
-import { createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from '@tanstack/react-router'
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  Navigate,
+  Outlet,
+  RouterProvider,
+  useRouterState,
+} from '@tanstack/react-router'
 import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
 import { ApiError } from '../api/http'
-import { getSession, subscribeSession } from '../api/session'
+import { getSession, isOfLink, subscribeSession } from '../api/session'
+import { heldLink, subscribeLink } from '../api/shareLinks'
 import { forgetMetadata } from '../data/metadata'
 import { forgetPreviews } from '../data/previews'
 import { manifestQuery } from '../data/studies'
@@ -12,6 +21,7 @@ import { searchOf } from './list/filter'
 import { StudyListPage } from './list/StudyListPage'
 import { PageError } from './PageError'
 import { SignIn } from './SignIn'
+import { OpenLink } from './share/OpenLink'
 import { Opening } from './viewer/Opening'
 
 const RETRIES_MAX = 2
@@ -55,7 +65,15 @@ function Root(): ReactElement {
   useEffect(() => {
     if (!session.token) void forget()
   }, [session.token])
-  return session.token ? <Outlet /> : <SignIn expired={session.expired} />
+  const path = useRouterState({ select: state => state.location.pathname })
+  const held = useSyncExternalStore(subscribeLink, heldLink)
+  const ofLink = isOfLink()
+  if (held || (ofLink && !session.token) || (!session.token && path === '/shared'))
+    return <OpenLink key={held?.secret ?? ''} held={held} />
+  if (!session.token) return <SignIn expired={session.expired} />
+  const open = path === '/shared' || path.startsWith('/study/')
+  if (ofLink && !open) return <Navigate to="/shared" replace />
+  return <Outlet />
 }
 
 function Study({ studyUid }: { studyUid: string }): ReactElement {
@@ -70,6 +88,7 @@ function Study({ studyUid }: { studyUid: string }): ReactElement {
 }
 
 const AuditPage = lazy(async () => ({ default: (await import('./audit/AuditPage')).AuditPage }))
+const SharedPage = lazy(async () => ({ default: (await import('./share/SharedPage')).SharedPage }))
 
 const rootRoute = createRootRoute({ component: Root, errorComponent: PageError })
 
@@ -105,8 +124,22 @@ const auditRoute = createRoute({
   },
 })
 
+const sharedRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/shared',
+  component: function Shared() {
+    return isOfLink() ? (
+      <Suspense fallback={<Loading />}>
+        <SharedPage />
+      </Suspense>
+    ) : (
+      <Navigate to="/" replace />
+    )
+  },
+})
+
 const router = createRouter({
-  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute]),
+  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute, sharedRoute]),
   defaultErrorComponent: PageError,
   defaultNotFoundComponent: () => <PageError error={new ApiError(404, 'not found')} />,
   scrollRestoration: true,

@@ -1,4 +1,5 @@
 import { en as emergency } from './emergency'
+import { en as share } from './share'
 
 export const en = {
   tagline: 'Regional imaging archive and viewer',
@@ -83,7 +84,11 @@ export const en = {
     shown_other: '{{count}} studies shown',
   },
   emergency,
+  share,
   audit: {
+    looked: 'Sheet for the patient: who looked',
+    lookedFacility: 'Facility that knows the ID',
+    withNames: 'with names of users',
     title: 'Audit trail',
     at: 'When',
     who: 'Who',

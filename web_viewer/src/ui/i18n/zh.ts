@@ -1,5 +1,6 @@
 import { zh as emergency } from './emergency'
 import type { Words } from './en'
+import { zh as share } from './share'
 
 export const zh: Words = {
   tagline: '区域影像归档与阅片',
@@ -83,7 +84,11 @@ export const zh: Words = {
     shown_other: '已显示 {{count}} 项检查',
   },
   emergency,
+  share,
   audit: {
+    looked: '患者查阅记录单',
+    lookedFacility: '该患者编号所属机构',
+    withNames: '包含用户姓名',
     title: '审计记录',
     at: '时间',
     who: '操作者',
