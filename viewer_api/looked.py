@@ -14,7 +14,7 @@ from storage.audit import looked
 from storage.audit.looked import DAYS, DAYS_MAX
 from viewer_api.audited import tell
 from viewer_api.auth import TheArchive, Who
-from viewer_api.share_links import link_of
+from viewer_api.share_links import NO_LINK, link_of
 
 router = APIRouter(prefix="/api", tags=["audit"])
 MEDIA: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}, "text/html": {}}}}
@@ -53,7 +53,7 @@ def who_looked(
     return JSONResponse({"patients": patients, "looks": looks, "whole": found.whole})
 
 
-@router.get("/shared/looks")
+@router.get("/shared/looks", responses=NO_LINK)
 def looks_of_link(who: Who, archive: TheArchive) -> dict[str, Any]:
     """Who looked at the studies of one's link: where, in which role, when and why, without names."""
     found = looked.of_link(archive, link_of(who, archive))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -23,6 +23,8 @@ from viewer_api.sharing import Before, Code, Key, Limit, Page, as_page, owner
 from viewer_api.sign_in import BEARER, NOT_KEPT, address
 
 router = APIRouter(prefix="/api", tags=["sharing"])
+PROBLEM_JSON = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+NO_LINK: dict[int | str, dict[str, Any]] = {404: {"description": "Not Found", "content": PROBLEM_JSON}}
 PAGE = "/shared"  # of the web app, which reads the secret behind #
 
 
@@ -118,7 +120,7 @@ def open_link(
     return LinkToken(access_token=signed, expires_in=seconds)
 
 
-@router.get("/shared")
+@router.get("/shared", responses=NO_LINK)
 def shared(who: Who, archive: TheArchive) -> Shared:
     """What one's link opens."""
     link = link_of(who, archive)

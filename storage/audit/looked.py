@@ -26,7 +26,10 @@ def of_patient(archive: Archive, principal: Principal, subject: Subject, days: i
     Raises Forbidden."""
     trail.check(principal)
     persons: set[Subject] = set()
-    if principal.facility in (None, subject.facility):  # that another's patient is one of theirs they are not told
+    if principal.facility in (
+        None,
+        subject.facility,
+    ):  # that another's patient is one of theirs they are not told
         with archive.database.read() as connection:
             persons = ledger.same_person(connection, subject) | {subject}
     mine = {s for s in persons if principal.facility in (None, s.facility)}

@@ -43,10 +43,9 @@ def test_a_picture_in_a_list_is_told_where_nothing_more_was_seen() -> None:
     assert {look.kind for look in gather([SMALL, other], frozenset({MINE}))} == {Kind.LIST, Kind.VIEW}
 
 
-def looked(**changes: str) -> Looked:
-    return Looked(
-        (MINE,), gather([replace(VIEW, **changes)], frozenset({MINE})), {"A": ("城东医院", "East Hospital")}
-    )  # type: ignore[arg-type]
+def looked(who: str = "lin") -> Looked:
+    looks = gather([replace(VIEW, who=who)], frozenset({MINE}))
+    return Looked((MINE,), looks, {"A": ("城东医院", "East Hospital")})
 
 
 def test_rows_for_spreadsheets() -> None:
