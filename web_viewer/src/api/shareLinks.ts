@@ -38,6 +38,7 @@ export interface Look {
   facility_name_en: string
   role: string
   kind: string
+  studies: string[]
   purpose: string
 }
 

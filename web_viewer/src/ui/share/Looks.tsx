@@ -1,12 +1,13 @@
 import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Look } from '../../api/shareLinks'
+import type { Study } from '../../api/types'
 import { useLooks } from '../../data/shareLinks'
 import { describeError } from '../describe'
 import { momentText } from './moments'
 
 /** Who opened the studies: where, in which role, when and why. */
-export function Looks(): ReactElement {
+export function Looks({ studies }: { studies: Study[] }): ReactElement {
   const { t } = useTranslation()
   const looks = useLooks()
   return (
@@ -27,8 +28,9 @@ export function Looks(): ReactElement {
           <tbody>
             {looks.data.map(look => (
               <Row
-                key={`${look.first} ${look.facility} ${look.role} ${look.kind} ${look.purpose}`}
+                key={`${look.first} ${look.role} ${look.kind} ${look.studies.join()}`}
                 look={look}
+                studies={studies}
               />
             ))}
           </tbody>
@@ -38,8 +40,10 @@ export function Looks(): ReactElement {
   )
 }
 
-function Row({ look }: { look: Look }): ReactElement {
+function Row({ look, studies }: { look: Look; studies: Study[] }): ReactElement {
   const { t, i18n } = useTranslation()
+  const seen = studies.filter(study => look.studies.includes(study.study_uid))
+  const of = seen.map(study => [study.modalities.join(' '), study.study_date].filter(Boolean).join(' '))
   const chinese = i18n.language.startsWith('zh')
   const facility =
     (chinese ? look.facility_name : look.facility_name_en || look.facility_name) || look.facility
@@ -51,7 +55,10 @@ function Row({ look }: { look: Look }): ReactElement {
       </td>
       <td>{look.role === 'link' ? '' : facility || t('share.region')}</td>
       <td>{t(`share.roles.${look.role}` as 'share.roles.other')}</td>
-      <td>{t(`share.kinds.${look.kind}` as 'share.kinds.other')}</td>
+      <td>
+        {t(`share.kinds.${look.kind}` as 'share.kinds.other')}
+        <small> {of.join(', ')}</small>
+      </td>
       <td>
         {look.purpose && look.role !== 'link'
           ? t(`share.purposes.${look.purpose}` as 'share.purposes.none')

@@ -5,6 +5,7 @@ import type { Study } from '../../api/types'
 import { DAYS, DAYS_CHOSEN, useLinks, useStudiesOfPatient } from '../../data/shareLinks'
 import { Dialog } from '../Dialog'
 import { describeError } from '../describe'
+import { nameLines } from '../format'
 import { GivenLinks } from './GivenLinks'
 import { Made } from './Made'
 import '../styles/share.css'
@@ -15,8 +16,10 @@ type Making = ReturnType<typeof useLinks>['make']
 export function ShareDialog({ study, onClose }: { study: Study; onClose: () => void }): ReactElement {
   const { t } = useTranslation()
   const { links, error, make, revoke } = useLinks(study.study_uid)
+  const { main } = nameLines(study)
+  const title = t('share.title', { name: main ?? study.patient_id ?? '' })
   return (
-    <Dialog className="share" testId="share-dialog" title={t('share.title')} icon="share" onClose={onClose}>
+    <Dialog className="share" testId="share-dialog" title={title} icon="share" onClose={onClose}>
       {make.data ? <Made link={make.data} study={study} /> : <Ask study={study} make={make} />}
       {error && <p className="share-error">{describeError(error, t)}</p>}
       <GivenLinks links={links} onRevoke={revoke} />

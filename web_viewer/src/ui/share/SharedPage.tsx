@@ -56,7 +56,7 @@ export function SharedPage(): ReactElement {
             </li>
           ))}
         </ul>
-        <Looks />
+        <Looks studies={studies} />
       </main>
     </div>
   )
