@@ -32,6 +32,7 @@ COMMANDS = {
     "facility": ("cli_registry:facility_app", "Hospitals and clinics."),
     "device": ("cli_registry:device_app", "Modalities and other systems that may call the node."),
     "person": ("cli_persons:person_app", "Who is who: patients linked across facilities."),
+    "sharing": ("cli_sharing:sharing_app", "Grants, restrictions, emergencies and share links."),
     "user": ("cli_users:user_app", "Who may sign in."),
     "client": ("cli_clients:client_app", "Other systems that call the API with credentials of their own."),
     "secret": ("cli_secrets:secret_app", "The keys that sign and seal: rotate them."),

@@ -13,10 +13,12 @@ from rich.table import Table
 
 from deploy.console import bar_of_progress, complaints, console, opened, tables
 from pacs.access import Principal, Role
-from pacs.audit import to_json
+from pacs.audit import Subject, to_json
 from pacs.auditevent import audit_event
 from pacs.errors import SettingError
+from pacs.looks import as_csv, as_page
 from storage.audit import trail
+from storage.audit.looked import DAYS, DAYS_MAX, of_patient
 from storage.audit.verify import Verified, accept_loss
 from storage.audit.verify import verify as verify_trail
 from storage.index.ledger import Line, Search
@@ -37,6 +39,20 @@ class Form(StrEnum):
 
     JSON = "json"
     FHIR = "fhir"
+
+
+class Paper(StrEnum):
+    """What is handed to a patient."""
+
+    CSV = "csv"
+    HTML = "html"
+
+
+class Language(StrEnum):
+    """Of what is handed to a patient."""
+
+    ZH = "zh"
+    EN = "en"
 
 
 @audit_app.command("list")
@@ -78,6 +94,23 @@ def export(
         except OSError as error:
             raise SettingError(f"{path} cannot be written: {error.strerror}") from None
     console.print(f"{count} entries")
+
+
+@audit_app.command("who-looked")
+def who_looked(
+    patient: Annotated[str, typer.Option(help="The patient's ID at the facility.")],
+    facility: Annotated[str, typer.Option(help="The facility that knows the patient by this ID.")],
+    issuer: Annotated[str, typer.Option(help="The issuer of the ID, if it has one.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="Of the last so many days.")] = DAYS,
+    form: Annotated[Paper, typer.Option(help="Rows, or a page to print.")] = Paper.CSV,
+    language: Annotated[Language, typer.Option(help="Of the headings.")] = Language.ZH,
+    names: Annotated[bool, typer.Option(help="With names of users.")] = True,
+) -> None:
+    """Who looked at the studies of a patient, at all facilities that know the same person: to tell it to them."""
+    with opened() as archive:
+        found = of_patient(archive, OPERATOR, Subject(facility, issuer, patient), days)
+    written = as_csv if form is Paper.CSV else as_page
+    typer.echo(written(found, language.value, names=names), nl=False)
 
 
 @audit_app.command("verify")

@@ -65,6 +65,12 @@ def succeeded(archive: Archive, name: str, address: str, who: bytes) -> None:
         connection.execute(seen)
 
 
+def forget(archive: Archive, who: bytes) -> None:
+    """The count of what is no account begins anew."""
+    with archive.database.begin() as connection:
+        connection.execute(delete(lockouts).where(lockouts.c.who == who))
+
+
 def unlock(archive: Archive, name: str) -> None:
     """For administrators: it is open again to strangers, and where the user signed in."""
     with archive.database.begin() as connection:

@@ -69,14 +69,19 @@ def find_policy(archive: Archive, facility: str) -> Policy:
 # To whom studies are opened.
 
 
+def check_shares(principal: Principal, facility: str) -> None:
+    """Raises Forbidden unless what the facility owns is theirs to open (`Action.SHARE`)."""
+    if not (principal.is_operator or (principal.role in SHARING and principal.facility == facility)):
+        raise Forbidden("only who works at the facility that owns a study may open it")
+
+
 def grant(
     archive: Archive, principal: Principal, facility: str, named: Named, *, kind: Kind, until: datetime,
     to_facility: str = "", to_department: str = "", to_user: str = "", sensitive: bool = False, reason: str = "",
 ) -> int:  # fmt: skip
     """Open a study or a patient's studies to a facility, one of its departments, or a user. Raises NotFound for what is
     not there or may not be seen, Forbidden where it is not theirs to open."""
-    if principal.role not in SHARING or principal.facility not in (None, facility):
-        raise Forbidden("only who works at the facility that owns a study may open it")
+    check_shares(principal, facility)
     if kind is Kind.EMERGENCY or (sensitive and principal.role not in ADMINISTERING):
         raise Forbidden("only administrators open what is marked as sensitive, and nobody opens an emergency")
     now = datetime.now(UTC)
@@ -98,17 +103,17 @@ def grant(
 
 def list_grants(archive: Archive, principal: Principal, *, before: int | None, limit: int) -> list[Row]:
     """What the facility's administrators, or the principal themselves, opened; the newest first."""
-    mine = _of_owner(principal, grants.c.facility_id, ADMINISTERING)
+    mine = of_owner(principal, grants.c.facility_id, ADMINISTERING)
     query = _grants().where(
         or_(mine, grants.c.made_by == principal.name), grants.c.kind != Kind.EMERGENCY.value
     )
-    return _page(archive, query, grants.c.id, before, limit)
+    return page_of(archive, query, grants.c.id, before, limit)
 
 
 def revoke(archive: Archive, principal: Principal, grant_id: int) -> None:
     """Take it back, by who gave it or an administrator of the owner; raises NotFound. Within a second it is closed."""
-    mine = or_(_of_owner(principal, grants.c.facility_id, ADMINISTERING), grants.c.made_by == principal.name)
-    _end(archive, principal, grants, grant_id, mine)
+    mine = or_(of_owner(principal, grants.c.facility_id, ADMINISTERING), grants.c.made_by == principal.name)
+    end_row(archive, principal, grants, grant_id, mine)
 
 
 # What keeps studies closed.
@@ -144,16 +149,16 @@ def list_restrictions(archive: Archive, principal: Principal, *, before: int | N
     of = restrictions.c
     query = select(
         of.id, facilities.c.code.label("facility"), of.kind, of.study_uid, of.everywhere, of.since, of.until,
-        of.reason, of.made_by,
+        of.reason, of.made_by, of.ended_by, *known_as(of.patient_pk),
     ).join(facilities, facilities.c.id == of.facility_id)  # fmt: skip
-    query = query.where(_of_owner(principal, of.facility_id, ADMINISTERING))
-    return _page(archive, query, of.id, before, limit)
+    query = query.where(of_owner(principal, of.facility_id, ADMINISTERING))
+    return page_of(archive, query, of.id, before, limit)
 
 
 def lift(archive: Archive, principal: Principal, restriction_id: int) -> None:
     """End a restriction; raises NotFound."""
-    mine = _of_owner(principal, restrictions.c.facility_id, ADMINISTERING)
-    _end(archive, principal, restrictions, restriction_id, mine)
+    mine = of_owner(principal, restrictions.c.facility_id, ADMINISTERING)
+    end_row(archive, principal, restrictions, restriction_id, mine)
 
 
 # Emergencies.
@@ -193,7 +198,7 @@ def list_alerts(archive: Archive, principal: Principal, *, before: int | None, l
     """Emergencies in which studies of the facilities were opened, for their administrators and auditors; the newest
     first."""
     query = _grants().where(grants.c.kind == Kind.EMERGENCY.value, _alerted(principal))
-    return _page(archive, query, grants.c.id, before, limit)
+    return page_of(archive, query, grants.c.id, before, limit)
 
 
 def note_alert(archive: Archive, principal: Principal, grant_id: int) -> None:
@@ -209,10 +214,10 @@ def note_alert(archive: Archive, principal: Principal, grant_id: int) -> None:
 
 
 def _alerted(principal: Principal) -> ColumnElement[bool]:
-    return _of_owner(principal, grants.c.facility_id, (*ADMINISTERING, Role.AUDITOR))
+    return of_owner(principal, grants.c.facility_id, (*ADMINISTERING, Role.AUDITOR))
 
 
-def _of_owner(
+def of_owner(
     principal: Principal, facility_id: ColumnElement[int], roles: Collection[Role]
 ) -> ColumnElement[bool]:
     """Whether they have one of these roles at the facility, or for the region."""
@@ -229,8 +234,8 @@ def _grants() -> Any:
     return (
         select(
             of.id, facilities.c.code.label("facility"), of.kind, of.study_uid, of.since, of.until, of.sensitive,
-            of.reason, of.made_by, to.c.code.label("to_facility"), departments.c.code.label("to_department"),
-            users.c.name.label("to_user"), of.noted_at, of.noted_by,
+            of.reason, of.made_by, of.ended_by, to.c.code.label("to_facility"),
+            departments.c.code.label("to_department"), users.c.name.label("to_user"), of.noted_at, of.noted_by,
             *known_as(of.patient_pk),
         )
         .join(facilities, facilities.c.id == of.facility_id)
@@ -240,14 +245,18 @@ def _grants() -> Any:
     )  # fmt: skip
 
 
-def _page(archive: Archive, query: Any, key: ColumnElement[int], before: int | None, limit: int) -> list[Row]:
+def page_of(
+    archive: Archive, query: Any, key: ColumnElement[int], before: int | None, limit: int
+) -> list[Row]:
+    """Rows with keys below `before`, the highest first."""
     if before is not None:
         query = query.where(key < before)
     with archive.database.read() as connection:
         return [dict(row) for row in connection.execute(query.order_by(key.desc()).limit(limit)).mappings()]
 
 
-def _end(archive: Archive, principal: Principal, table: Any, key: int, mine: ColumnElement[bool]) -> None:
+def end_row(archive: Archive, principal: Principal, table: Any, key: int, mine: ColumnElement[bool]) -> None:
+    """What is in force ends now; raises NotFound."""
     ended = {
         "until": func.least(func.coalesce(table.c.until, func.now()), func.now()),
         "ended_by": principal.name,
@@ -255,7 +264,7 @@ def _end(archive: Archive, principal: Principal, table: Any, key: int, mine: Col
     with archive.database.begin() as connection:
         done = connection.execute(update(table).where(table.c.id == key, mine).values(ended))
         if not done.rowcount:
-            raise NotFound("there is no such grant" if table is grants else "there is no such restriction")
+            raise NotFound(f"there is no such {table.name.rstrip('s').replace('_', ' ')}")
     archive.standings.forget()
     told("ended", principal, of=table.name, number=key)
 

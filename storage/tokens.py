@@ -1,7 +1,7 @@
 """Sign-in and access tokens, for every edge: passwords checked at a bounded rate, tokens signed and read.
 
 A token is a JWT (RFC 7519) signed with the archive's own key, so that each process reads what another one issued. It
-names a session of a user, or an API client; whether that goes on is asked for every few seconds.
+names a session of a user, an API client or a share link; whether that goes on is asked for every few seconds.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from joserfc.errors import JoseError
 
 from pacs.access import Principal
 from pacs.errors import TongyingError
-from storage import accounts, clients, factors, lockout, sessions, tries
+from storage import accounts, clients, factors, links, lockout, sessions, tries
 from storage.accounts import User
 from storage.archive import Archive
 from storage.clients import Client
 from storage.keys import READ_SECONDS, Keyring
+from storage.links import OpenLink
 
 ISSUER = "tongying"
 ALGORITHM = "HS256"
@@ -42,6 +43,7 @@ class Subject:
     name: str
     session: int | None = None  # None: of no session, as for who shows a password each time
     is_client: bool = False
+    link: int | None = None  # a share link, and no user
 
 
 class TokenIssuer:
@@ -105,8 +107,12 @@ class TokenIssuer:
         """The same for a system, which has no session: it comes again with its secret."""
         return self._signed({"sub": client.name, "cid": client.name})
 
-    def _signed(self, claims: dict[str, Any]) -> tuple[str, int]:
-        seconds, now = self._archive.settings.token_seconds, int(time.time())
+    def issue_to_link(self, link: OpenLink) -> tuple[str, int]:
+        """The same for who holds a share link: good for a while, and not renewed."""
+        return self._signed({"sub": link.principal().name, "lid": link.id}, link.seconds)
+
+    def _signed(self, claims: dict[str, Any], lasts: int = 0) -> tuple[str, int]:
+        seconds, now = lasts or self._archive.settings.token_seconds, int(time.time())
         kid, key = self._keys.signing()
         header = {"alg": ALGORITHM, "kid": kid}
         return jwt.encode(header, {"iss": ISSUER, "iat": now, "exp": now + seconds} | claims, key), seconds
@@ -178,6 +184,9 @@ class TokenIssuer:
         if subject.is_client:
             client = clients.find_client(self._archive, subject.name)
             return client.principal() if client else None
+        if subject.link is not None:
+            link = links.find(self._archive, subject.link)
+            return link.principal() if link else None
         if subject.session is not None:
             return sessions.find_principal(self._archive, subject.name, subject.session)
         user = accounts.find_user(self._archive, subject.name)
@@ -194,10 +203,13 @@ class TokenIssuer:
 
 
 def _subject(claims: dict[str, Any]) -> Subject | None:
-    """Exactly one of a session and a client."""
-    name, session, client = claims["sub"], claims.get("sid"), claims.get("cid")
+    """Exactly one of a session, a client and a link."""
+    name, session, client, link = claims["sub"], claims.get("sid"), claims.get("cid"), claims.get("lid")
     if not isinstance(name, str) or "\0" in name:
         return None
+    if link is not None:
+        alone = session is None and client is None and type(link) is int and 0 < link < 2**63
+        return Subject(name, link=link) if alone else None
     if client is not None:
         return Subject(name, is_client=True) if client == name and session is None else None
     return Subject(name, session) if type(session) is int and 0 < session < 2**63 else None

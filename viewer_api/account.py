@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import asdict
 from typing import Any
 
-import segno
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +16,7 @@ from storage.archive import Archive
 from storage.passwords import PASSWORD_CHARACTERS_MAX
 from storage.tokens import Subject, TokenIssuer
 from viewer_api.auth import TheArchive, TheIssuer, TheSubject
+from viewer_api.qr import drawn
 from viewer_api.sign_in import Token, Wanted, address, begun
 
 router = APIRouter(prefix="/api/me", tags=["account"])
@@ -86,9 +85,7 @@ def enrol(
     user = _proven(request, subject, issuer, proof.password, proof.code)
     response.headers["Cache-Control"] = "no-store"
     enrolment = factors.enrol(archive, user.name)
-    picture = io.BytesIO()
-    segno.make(enrolment.uri, error="m").save(picture, kind="svg", scale=4, border=4, light="#fff")
-    return asdict(enrolment) | {"qr": picture.getvalue().decode()}
+    return asdict(enrolment) | {"qr": drawn(enrolment.uri)}
 
 
 @router.post("/second-factor/confirm", response_model_exclude_none=True)

@@ -27,6 +27,7 @@ from viewer_api import (
     fhir,
     fhir_capabilities,
     launch,
+    looked,
     metrics,
     openapi,
     openid,
@@ -36,6 +37,7 @@ from viewer_api import (
     problems,
     provider,
     rejections,
+    share_links,
     sharing,
     sign_in,
     users,
@@ -92,8 +94,8 @@ def create_app(settings: Settings) -> FastAPI:
         capabilities.router,
         portal.router, sign_in.router, account.router, launch.router, openid.router,
         devices.router, exchange.router, worklist.router, rejections.router,
-        sharing.router, users.router, persons.router, fhir.router,
-        fhir_capabilities.router, audit.router,
+        sharing.router, share_links.router, users.router, persons.router, fhir.router,
+        fhir_capabilities.router, audit.router, looked.router,
     ):  # fmt: skip
         app.include_router(router)
     _add_health(app, metrics.registry(settings.http_process_count))

@@ -22,6 +22,7 @@ from viewer_api import (
     launch,
     openid,
     persons,
+    share_links,
     sharing,
     sign_in,
     users,
@@ -43,7 +44,7 @@ from viewer_api.problems import PROBLEM
 Json = dict[str, Any]
 ADMINISTRATION = {
     tag
-    for router in (audit, devices, exchange, persons, sharing, users, worklist)
+    for router in (audit, devices, exchange, persons, share_links, sharing, users, worklist)
     for tag in router.router.tags
 }
 SIGN_IN = {tag for router in (sign_in, account, launch, openid) for tag in router.router.tags}

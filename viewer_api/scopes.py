@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from storage import links
 from storage.clients import SCOPES
 from storage.sessions import ACCOUNT
 
@@ -17,11 +18,13 @@ RULES: tuple[tuple[str, frozenset[str], str], ...] = (
     ("dicomweb.write", frozenset({"POST"}), r"/dicom-web/studies(/[^/]+)?"),
     ("portal.read", READS, r"/api/(me|viewers|studies)(/.*)?"),
     ("worklist", READS | WRITES, r"/api/worklist(/.*)?"),
+    (links.SCOPE, READS, r"/(dicom-web|wado)(/.*)?"),
+    (links.SCOPE, READS, r"/api/(studies|shared)(/.*)?"),
     ("fhir", READS | {"POST"}, r"/fhir(/.*)?"),
 )
 REFUSED = {ACCOUNT: "Choose a password, or enrol a second factor, first"}
 _COMPILED = tuple((scope, methods, re.compile(path)) for scope, methods, path in RULES)
-assert {scope for scope, _, _ in RULES} <= {*SCOPES, ACCOUNT}
+assert {scope for scope, _, _ in RULES} <= {*SCOPES, ACCOUNT, links.SCOPE}
 
 
 def covers(scopes: frozenset[str], method: str, path: str) -> bool:

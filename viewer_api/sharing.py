@@ -123,7 +123,7 @@ def set_policy(code: str, new: SharingPolicy, who: Administrator, archive: TheAr
 @router.post("/grants", status_code=201)
 def make_grant(new: NewGrant, who: Who, archive: TheArchive) -> Made:
     """Open a study, or all of a patient's at the facility, to somebody elsewhere."""
-    facility = _owner(who, new.facility)
+    facility = owner(who, new.facility)
     _tell(
         new,
         facility,
@@ -140,7 +140,7 @@ def make_grant(new: NewGrant, who: Who, archive: TheArchive) -> Made:
 @router.get("/grants")
 def list_grants(who: Who, archive: TheArchive, before: Before = None, limit: Limit = 100) -> Page:
     """What was opened, by oneself or at the facility that one looks after, the newest first."""
-    return _page(sharing.list_grants(archive, who, before=before, limit=limit + 1), limit)
+    return as_page(sharing.list_grants(archive, who, before=before, limit=limit + 1), limit)
 
 
 @router.delete("/grants/{grant_id}", status_code=204)
@@ -153,7 +153,7 @@ def revoke(grant_id: Key, who: Who, archive: TheArchive) -> Response:
 @router.post("/restrictions", status_code=201)
 def restrict(new: NewRestriction, who: Administrator, archive: TheArchive) -> Made:
     """Note an objection, mark as sensitive, or put under embargo."""
-    facility = _owner(who, new.facility)
+    facility = owner(who, new.facility)
     check_facility(who, facility)
     _tell(new, facility, new.kind)
     key = sharing.restrict(archive, who, facility, new.named(), kind=new.kind, until=new.until,
@@ -166,7 +166,7 @@ def list_restrictions(
     who: Administrator, archive: TheArchive, before: Before = None, limit: Limit = 100
 ) -> Page:
     """What keeps studies closed, the newest first."""
-    return _page(sharing.list_restrictions(archive, who, before=before, limit=limit + 1), limit)
+    return as_page(sharing.list_restrictions(archive, who, before=before, limit=limit + 1), limit)
 
 
 @router.delete("/restrictions/{restriction_id}", status_code=204)
@@ -188,7 +188,7 @@ def break_glass(new: Emergency, who: Who, archive: TheArchive) -> Opened:
 @router.get("/break-glass")
 def list_alerts(who: Who, archive: TheArchive, before: Before = None, limit: Limit = 100) -> Page:
     """Emergencies, for administrators and auditors of the owners, the newest first; for others there are none."""
-    return _page(sharing.list_alerts(archive, who, before=before, limit=limit + 1), limit)
+    return as_page(sharing.list_alerts(archive, who, before=before, limit=limit + 1), limit)
 
 
 @router.post("/break-glass/{grant_id}/note", status_code=204)
@@ -204,13 +204,15 @@ def _tell(about: _About, facility: str, what: str) -> None:
     tell(what=what, studies=(about.study_uid,), subjects=patient)
 
 
-def _owner(who: Principal, said: str) -> str:
+def owner(who: Principal, said: str) -> str:
+    """The facility that was said, else the own one; raises Forbidden where there is none."""
     facility = said or who.facility
     if not facility:
         raise Forbidden("say which facility owns it")
     return facility
 
 
-def _page(rows: list[dict[str, Any]], limit: int) -> Page:
+def as_page(rows: list[dict[str, Any]], limit: int) -> Page:
+    """Of one row more than fit, whether there are more."""
     more = rows[limit - 1]["id"] if len(rows) > limit else None
     return Page(rows=rows[:limit], next_before=more)

@@ -19,7 +19,7 @@ STATE_ENTRIES = 5000  # the last ones, that are verified while somebody waits
 
 def find(archive: Archive, principal: Principal, search: Search, limit: int) -> list[Line]:
     """Entries that fit and concern the principal, newest first; raises Forbidden."""
-    _check(principal)
+    check(principal)
     with archive.database.read() as connection:
         return ledger.find(connection, principal, search, limit)
 
@@ -41,10 +41,11 @@ def read(archive: Archive, principal: Principal, position: int) -> Line:
 
 def state(archive: Archive, principal: Principal) -> Verified:
     """Whether the last entries hold each other; raises Forbidden."""
-    _check(principal)
+    check(principal)
     return verify(archive.database, archive.settings, archive.objects, last_entries=STATE_ENTRIES)
 
 
-def _check(principal: Principal) -> None:
+def check(principal: Principal) -> None:
+    """Raises Forbidden unless they may read the trail."""
     if principal.role not in READING_ROLES:
         raise Forbidden("only auditors and administrators may read the audit trail")

@@ -32,6 +32,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -98,6 +99,7 @@ class Search:
     patient_id: str = ""
     issuer: str = ""
     owner: str = ""  # the facility whose patient or study it is
+    subjects: tuple[Subject, ...] = ()  # any of these patients
     study_uid: str = ""
     actions: tuple[str, ...] = ()
     outcome: str = ""
@@ -205,6 +207,20 @@ def subjects_of(connection: Connection, uids: Iterable[str]) -> dict[str, set[Su
     return found
 
 
+def same_person(connection: Connection, subject: Subject) -> set[Subject]:
+    """A patient with those of other facilities, or other IDs, who are the same person: for the trail alone."""
+    here, there, home, owner = patients.alias(), patients.alias(), facilities.alias(), facilities.alias()
+    same = or_(there.c.id == here.c.id, there.c.person_pk == here.c.person_pk)
+    query = (
+        select(owner.c.code, there.c.issuer, there.c.patient_id)
+        .select_from(here.join(home, home.c.id == here.c.facility_id).join(there, same))
+        .join(owner, owner.c.id == there.c.facility_id)
+        .where(home.c.code == subject.facility, here.c.issuer == subject.issuer)
+        .where(here.c.patient_id == subject.patient_id)
+    )
+    return {Subject(*row) for row in connection.execute(query)}
+
+
 def _fitting(search: Search, principal: Principal) -> Select[Any]:
     of, query = audit.c, select(audit)
     equal = {of.who: search.who, of.outcome: search.outcome}
@@ -213,6 +229,9 @@ def _fitting(search: Search, principal: Principal) -> Select[Any]:
     query = query.where(*(column.contains([value]) for column, value in within.items() if value))
     if search.patient_id or search.issuer or search.owner:
         query = query.where(_is_about(search, principal))
+    if search.subjects:
+        ids = sorted({s.patient_id for s in search.subjects})
+        query = query.where(of.patient_ids.overlap(ids), _is_any(search.subjects))
     if search.actions:
         query = query.where(of.action.in_(search.actions))
     if search.since is not None:
@@ -222,13 +241,25 @@ def _fitting(search: Search, principal: Principal) -> Select[Any]:
     return query if search.before is None else query.where(of.position < search.before)
 
 
-def _is_about(search: Search, principal: Principal) -> ColumnElement[bool]:
-    """Whether one and the same subject has what is looked for."""
-    subject = (
+def _is_any(subjects: Sequence[Subject]) -> ColumnElement[bool]:
+    """Whether one and the same subject is one of these."""
+    subject = _unnested()
+    of = tuple_(subject.c.owner, subject.c.issuer, subject.c.patient_id)
+    wanted = [(s.facility, s.issuer, s.patient_id) for s in subjects]
+    return exists(select(1).select_from(subject).where(of.in_(wanted)))
+
+
+def _unnested() -> Any:
+    return (
         func.unnest(audit.c.owners, audit.c.issuers, audit.c.patient_ids)
         .table_valued("owner", "issuer", "patient_id", name="subject")
         .render_derived()
     )
+
+
+def _is_about(search: Search, principal: Principal) -> ColumnElement[bool]:
+    """Whether one and the same subject has what is looked for."""
+    subject = _unnested()
     told = (
         true() if principal.facility is None else subject.c.owner == principal.facility
     )  # as `_told_to` tells

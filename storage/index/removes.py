@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pacs.uids import uid_hash
 from storage.index.exchange import sends
-from storage.index.sharing import grants, restrictions
+from storage.index.sharing import grants, restrictions, share_links
 from storage.index.tables import instances, patients, series, series_packs, studies, superseded
 from storage.index.writes import PackRow, Row, known_instances
 
@@ -116,7 +116,7 @@ def remove_empty(
     removed = list(connection.execute(gone).scalars()) if series_pks else []
     # Each is locked before it is asked whether it is empty: nothing can be put into it in between.
     # A patient of whom somebody said something stays: an objection must not be forgotten.
-    told = (grants.c.patient_pk, restrictions.c.patient_pk)
+    told = (grants.c.patient_pk, restrictions.c.patient_pk, share_links.c.patient_pk)
     for table, children, pks in (
         (studies, (series.c.study_pk,), study_pks),
         (patients, (studies.c.patient_pk, *told), patient_pks),

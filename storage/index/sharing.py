@@ -102,15 +102,20 @@ restrictions = Table(
     *_checks("restrictions"),
 )  # fmt: skip
 
-# Studies that somebody without an account may see, who holds the link.
+# Studies of one patient that somebody without an account may see, who holds the link.
 share_links = Table(
     "share_links", metadata,
     identity(),
     owner(),
+    Column("patient_pk", BigInteger, ForeignKey("patients.id"), nullable=False),
     Column("study_uids", ARRAY(Text), nullable=False),
     Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("code_hash", LargeBinary),  # of the secret and the code together; none where there is no code
     _until(needed=True),
     moment("since"),
     Column("made_by", Text, nullable=False),
     words("ended_by"),
+    Column("opened_at", DateTime(timezone=True)),  # the last time
+    Index("ix_share_links_facility_id", "facility_id", "id"),
+    Index("ix_share_links_patient_pk", "patient_pk"),
 )  # fmt: skip

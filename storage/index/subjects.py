@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,24 @@ def find_owned(
         return None
     about = {"facility_id": row.facility_id, "study_uid": named.study_uid, "patient_pk": None}
     return about if named.study_uid else about | {"patient_pk": row.patient_pk}
+
+
+def patients_with(
+    connection: Connection, principal: Principal, facility: str, study_uids: list[str]
+) -> list[tuple[int, int]] | None:
+    """Facility and key of each patient of a facility who has all of these studies; None where one of them may not be
+    seen, or is not there."""
+    query = (
+        select(studies.c.facility_id, studies.c.patient_pk, studies.c.study_uid)
+        .join(facilities, facilities.c.id == studies.c.facility_id)
+        .where(visible(principal), facilities.c.code == facility, studies.c.instance_count > 0)
+        .where(studies.c.study_uid.in_(study_uids))
+    )
+    found = connection.execute(query).all()
+    if {row.study_uid for row in found} != set(study_uids):
+        return None
+    held = Counter((row.facility_id, row.patient_pk) for row in found)
+    return [one for one, count in held.items() if count == len(study_uids)]
 
 
 def find_person(connection: Connection, facility: str, named: Named) -> list[tuple[int, int]]:

@@ -335,5 +335,6 @@ def _linked(principal: Principal) -> Condition:
     link = share_links.alias()
     return exists().where(
         link.c.id == principal.link, link.c.facility_id == studies.c.facility_id,
+        link.c.patient_pk == studies.c.patient_pk,
         studies.c.study_uid == any_(link.c.study_uids), _in_force(link),
     ).correlate(studies)  # fmt: skip

@@ -35,5 +35,11 @@ def test_who_looked(server: Server, tmp_path: Path) -> None:
         assert {r.get_attribute("data-action") for r in tab.get_by_test_id("audit-row").all()} == {"view"}
         if folder := os.environ.get("TONGYING_SCREENSHOTS"):
             tab.screenshot(path=f"{folder}/audit.png")
+        tab.get_by_test_id("looked-facility").fill("LOCAL")
+        with tab.expect_download() as sheet:
+            tab.get_by_test_id("looked").click()
+        written = Path(sheet.value.path()).read_text("utf-8")
+        assert "LOCAL / AUDIT-PAGE-1" in written
+        assert "admin" not in written.casefold().replace("administrator", ""), "without names"
         tab.get_by_test_id("audit-who").fill("nobody")
         expect(tab.get_by_text("No entry fits.")).to_be_visible(timeout=SECONDS * 1000)

@@ -25,7 +25,7 @@ from pynetdicom import AE, build_role, evt
 from storage.standings import REMEMBERED_SECONDS
 from tests.support.ps318 import store
 from tests.support.server import PASSWORD, Server, eventually
-from tests.support.signing import client_of, staff
+from tests.support.signing import bearer, client_of, staff
 from tests.support.studies import ct_study
 
 OWNER = {"own": "A", "shared": "OPEN", "objected": "OPEN", "embargoed": "OPEN", "sensitive": "OPEN", "modality": "OPEN",
@@ -37,6 +37,13 @@ SEEN = {
     "technologist": {"own", "own embargoed"},
     "auditor": set(),
 }  # fmt: skip
+# Share links by the study that they name, of what is embargoed too, and what their holders see.
+LINKED = {"link to own": "own", "link to objected": "objected", "link to embargoed": "own embargoed"}
+SEEN_BY_LINK: dict[str, set[str]] = {
+    "link to own": {"own"},
+    "link to objected": {"objected"},
+    "link to embargoed": set(),
+}
 NONE = "none"
 GONE = {"date", "server"}  # headers that may differ
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
@@ -102,6 +109,8 @@ def filled_region(made: Region, folder: Path) -> None:
     server.wait_indexed(len(OWNER))
     eventually(lambda: all(s["thumbnail"] for s in server.get("/api/studies")["studies"]))
     closed(made)
+    for name, case in LINKED.items():
+        made.clients[name] = link_holder(made, case)
     made.studies[NONE] = Held(generate_uid(), generate_uid(), generate_uid())
     time.sleep(2 * REMEMBERED_SECONDS + 0.5)  # a grant expires, and what is remembered is forgotten
 
@@ -145,6 +154,23 @@ def closed(region: Region) -> None:
     assert (opened.status_code, opened.json()["studies"]) == (201, [studies["glass"].study])
 
 
+def new_link(region: Region, case: str, **more: Any) -> dict[str, Any]:
+    """A share link without a code, by the administrator of the owner."""
+    body = {"studies": [region.studies[case].study], "with_code": False} | more
+    answer = region.clients[f"admin{OWNER[case]}"].post("/api/share-links", json=body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def link_holder(region: Region, case: str) -> httpx.Client:
+    secret = new_link(region, case)["url"].partition("#link=")[2]
+    token = (
+        httpx.post(f"{region.server.url}/api/auth/link", json={"secret": secret}).raise_for_status().json()
+    )
+    return httpx.Client(base_url=region.server.url, headers=bearer(token), timeout=60)
+
+
 def doors(server: Server) -> list[tuple[str, str]]:
     """Method and path of all routes that take a study and change nothing, and searches by its UID."""
     paths = server.get("/api/openapi.json")["paths"]
@@ -185,15 +211,16 @@ def said(answer: httpx.Response, of: Held) -> tuple[int, dict[str, str], bytes]:
     return answer.status_code, headers, body
 
 
-@pytest.mark.parametrize("role", list(SEEN))
+@pytest.mark.parametrize("role", [*SEEN, *LINKED])
 def test_each_door_for_each_study(region: Region, role: str) -> None:
+    seen = (SEEN | SEEN_BY_LINK)[role]
     counts: Counter[str] = Counter()
     client = region.clients[role]
     for method, path in doors(region.server):
         nothing = asked(client, method, path, region.studies[NONE])
         for case in OWNER:
             answer = asked(client, method, path, region.studies[case])
-            if case in SEEN[role]:
+            if case in seen:
                 assert answer != nothing, f"{role} {path} {case}: {answer[:2]}"
                 assert answer[0] in (200, 206), f"{role} {path} {case}: {answer[0]} {answer[2][:200]!r}"
                 counts["seen"] += 1
@@ -221,6 +248,52 @@ def test_forged_and_missing_tokens(region: Region) -> None:
     print(f"\nforged or missing: {count} answers")
 
 
+def test_links_that_are_over_or_forged(region: Region) -> None:
+    """They open nothing, and none tells which of these it is: the answers are the same, and so are the doors'."""
+    revoked, code = new_link(region, "own"), new_link(region, "own", with_code=True)
+    holder = link_holder(region, "own")
+    assert region.clients["adminA"].delete(f"/api/share-links/{revoked['id']}").status_code == 204
+    of_holder = region.clients["adminA"].get("/api/share-links").json()["rows"][0]["id"]
+    assert region.clients["adminA"].delete(f"/api/share-links/{of_holder}").status_code == 204
+    secrets = {made["url"].partition("#link=")[2].partition("&")[0]: "" for made in (revoked, code)} | {
+        "x" * 43: ""
+    }
+    answers = [
+        httpx.post(f"{region.server.url}/api/auth/link", json={"secret": secret, "code": given})
+        for secret, given in secrets.items()
+    ]
+    assert {a.status_code for a in answers} == {401}
+    assert len({a.content for a in answers}) == 1
+    count = len(answers)
+    with holder:
+        for method, path in doors(region.server):
+            answers_of = [
+                asked(holder, method, path, region.studies[case]) for case in ("own", "foreign", NONE)
+            ]
+            assert answers_of[0] == answers_of[1] == answers_of[2], path
+            assert answers_of[0][0] in (200, 204, 400, 401, 404), path
+            count += len(answers_of)
+        eventually(lambda: holder.get("/api/studies").status_code == 401, 7, "the session is over")
+    print(f"\nlinks that are over: {count} answers")
+
+
+def test_who_holds_a_link_asks_for_nothing_else(region: Region) -> None:
+    """Each route that is none of its doors refuses it, whatever is asked for, by its scope."""
+    paths, count = region.server.get("/api/openapi.json")["paths"], 0
+    ours = re.compile(
+        r"/(dicom-web|wado)(/.*)?|/api/(studies|shared)(/.*)?|/api/auth/.*|/IHEInvokeImageDisplay"
+    )
+    for path, item in sorted(paths.items()):
+        for method in item.keys() & {"get", "post", "put", "patch", "delete"}:
+            if (method == "get" and ours.fullmatch(path)) or path.startswith(("/api/auth/", "/IHEInvoke")):
+                continue
+            answer = region.clients["link to own"].request(method.upper(), re.sub(r"{[^}]+}", "1", path))
+            assert answer.status_code == 403, f"{method} {path}: {answer.status_code}"
+            count += 1
+    assert count > 60
+    print(f"\nother routes: {count} answers")
+
+
 def test_conditions_and_ranges_tell_nothing(region: Region) -> None:
     """Whoever guesses that something is there, and unchanged, learns nothing."""
     client, count = region.clients["clinician"], 0
@@ -238,15 +311,16 @@ def bodies(server: Server) -> list[tuple[str, dict[str, Any]]]:
     known = {"until": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "remote": "pacsa", "code": "113001",
              "reason": "polytrauma, unconscious", "kind": "embargo", "to_facility": "OPEN"}  # fmt: skip
     document, found = server.get("/api/openapi.json"), []
+    named = {"study_uid", "studies"}
     for path, item in sorted(document["paths"].items()):
         content = item.get("post", {}).get("requestBody", {}).get("content", {})
         reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
         schema = document["components"]["schemas"].get(reference.rsplit("/", 1)[-1], {})
         fields = schema.get("properties", {})
-        if "study_uid" in fields and path != "/api/worklist":  # which is of studies to come
+        if named & fields.keys() and path != "/api/worklist":  # which is of studies to come
             kind = {"kind": "referral"} if path == "/api/grants" else {}
             found.append((path, {name: v for name, v in (known | kind).items() if name in fields}))
-    assert len(found) >= 5, found
+    assert len(found) >= 6, found
     return found
 
 
@@ -263,7 +337,8 @@ def test_what_takes_a_study_in_its_body(region: Region) -> None:
             answers = {}
             for case in ("foreign", "embargoed", "sensitive", "revoked", "expired", NONE):
                 of = region.studies[case]
-                answers[case] = said(region.clients[who].post(path, json=body | {"study_uid": of.study}), of)
+                named = {"studies": [of.study]} if path == "/api/share-links" else {"study_uid": of.study}
+                answers[case] = said(region.clients[who].post(path, json=body | named), of)
                 count += 1
             assert answers[NONE][0] in (403, 404), f"{who} {path}: {answers[NONE]}"
             assert all(a == answers[NONE] for a in answers.values()), f"{who} {path}: {answers}"
@@ -271,7 +346,7 @@ def test_what_takes_a_study_in_its_body(region: Region) -> None:
 
 
 def test_lists_and_counts_hold_what_is_seen_alone(region: Region) -> None:
-    for role, seen in SEEN.items():
+    for role, seen in (SEEN | SEEN_BY_LINK).items():
         listed = region.clients[role].get("/api/studies", params={"limit": 200}).json()["studies"]
         assert {s["study_uid"] for s in listed} == {region.studies[case].study for case in seen}, role
         answer = region.clients[role].get("/dicom-web/studies", params={"total": "true", "limit": "1"})

@@ -1,5 +1,6 @@
 import { createRoot } from 'react-dom/client'
 import { keepRenewed } from './api/renewal'
+import { holdLink } from './api/shareLinks'
 import { enterByTicket } from './api/signIn'
 import { App } from './ui/App'
 import { startLanguage } from './ui/i18n'
@@ -14,4 +15,5 @@ import './ui/styles/cards.css'
 const root = document.getElementById('root')
 if (!root) throw new Error('index.html has no #root')
 keepRenewed()
+holdLink()
 void Promise.all([startLanguage(), enterByTicket()]).then(() => createRoot(root).render(<App />))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, update
 
 from pacs.access import Principal, Role
 from pacs.attributes import Level
 from pacs.errors import Forbidden, NotFound, SettingError
 from pacs.query import Query
 from pacs.sharing import Kind, Policy, Scope
-from storage import accounts, sharing
+from storage import accounts, links, sharing
 from storage.archive import Archive
 from storage.facilities import add_department, add_facility
 from storage.index import removes
+from storage.index.sharing import share_links
 from storage.index.subjects import Named
 from storage.index.tables import patients, studies
 from storage.search import search
@@ -120,3 +122,46 @@ def test_what_may_not_be_said(one: tuple[Archive, int, int]) -> None:
             sharing.restrict(archive, ADMIN, "LOCAL", STUDY, **said)
     with pytest.raises(SettingError):
         sharing.break_glass(archive, DOCTOR, STUDY, "why not")
+
+
+def test_who_has_no_facility_opens_nothing_that_others_share(one: tuple[Archive, int, int]) -> None:
+    archive, _, _ = one
+    sharing.set_policy(archive, ADMIN, "LOCAL", Policy(Scope.REGION))
+    regional = Principal("regional", Role.RADIOLOGIST)
+    assert listed(archive, regional) == 1
+    with pytest.raises(Forbidden):
+        sharing.grant(archive, regional, "LOCAL", STUDY, kind=Kind.REFERRAL, until=LATER, to_user="doctor")
+    with pytest.raises(Forbidden):
+        links.make(archive, regional, "LOCAL", [STUDY.study_uid])
+
+
+def test_a_link_ends_by_itself_and_keeps_its_patient(one: tuple[Archive, int, int]) -> None:
+    archive, study, patient = one
+    made = links.make(archive, ADMIN, "LOCAL", [STUDY.study_uid], days=1)
+    opened = links.open_link(archive, made.secret, made.code, "here")
+    assert opened is not None
+    assert (opened.studies, opened.patient_id, opened.seconds) == (
+        (STUDY.study_uid,),
+        "P1",
+        links.SESSION_SECONDS,
+    )
+    with archive.database.begin() as connection:
+        stored = connection.execute(select(share_links.c.token_hash, share_links.c.code_hash)).one()
+        assert made.secret.encode() not in (stored.token_hash, stored.code_hash)
+        assert hashlib.sha256(made.code.encode()).digest() != stored.code_hash, "it cannot be tried out"
+    assert listed(archive, opened.principal()) == 1
+    with archive.database.begin() as connection:
+        soon = {"until": func.now() + timedelta(seconds=600)}
+        connection.execute(update(share_links).values(soon))
+    assert (found := links.open_link(archive, made.secret, made.code, "here")) is not None
+    assert found.seconds <= 600, "no longer than the link"
+    with archive.database.begin() as connection:
+        connection.execute(update(share_links).values(until=func.now()))
+    assert links.open_link(archive, made.secret, made.code, "here") is None
+    assert listed(archive, opened.principal()) == 0
+    with archive.database.begin() as connection:
+        connection.execute(studies.delete())
+        removes.remove_empty(connection, set(), {study}, {patient})
+        assert connection.execute(select(patients.c.id)).scalars().all() == [patient], (
+            "the trail is asked about it"
+        )

@@ -106,7 +106,7 @@ def made(chance: random.Random, now: datetime) -> World:
                                          "until": chance.choice([None, until])})  # fmt: skip
     for _ in range(chance.choice([0, 1, 2])):
         study = chance.choice(world.studies)
-        world.links.append({"facility": study["facility"], "span": span(chance, world.now),
+        world.links.append({"facility": study["facility"], "patient": study["patient"], "span": span(chance, world.now),
                             "uids": [study["uid"], chance.choice(world.studies)["uid"]]})  # fmt: skip
     return world
 
@@ -145,7 +145,7 @@ def facts(world: World, study: Row, links: list[int]) -> StudyFacts:
         embargo_until=(said["embargo"]["until"] or never) if "embargo" in said else None,
         links={
             number: link["span"][1] for number, link in zip(links, world.links, strict=True)
-            if study["uid"] in link["uids"] and link["facility"] == study["facility"] and link["span"][0] <= now
+            if study["uid"] in link["uids"] and link["patient"] == study["patient"] and link["span"][0] <= now
         },
     )  # fmt: skip
 
@@ -193,8 +193,9 @@ class Written:
             for r in world.restrictions
         ])  # fmt: skip
         self.links = _insert(connection, share_links, [
-            {"facility_id": places[x["facility"]], "study_uids": x["uids"], "since": x["span"][0],
-             "until": x["span"][1], "token_hash": bytes([n]), "made_by": "t"} for n, x in enumerate(world.links)
+            {"facility_id": places[x["facility"]], "patient_pk": pks[x["patient"]], "study_uids": x["uids"],
+             "since": x["span"][0], "until": x["span"][1], "token_hash": bytes([n]), "made_by": "t"}
+            for n, x in enumerate(world.links)
         ])  # fmt: skip
 
 

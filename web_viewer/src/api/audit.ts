@@ -1,4 +1,4 @@
-import { getJson } from './http'
+import { getJson, request } from './http'
 
 export interface Subject {
   facility: string
@@ -72,3 +72,16 @@ export const fetchAudit = (
 
 export const fetchAuditState = (signal?: AbortSignal): Promise<AuditState> =>
   getJson('/api/audit/state', signal)
+
+/** A page to print: who looked at a patient's studies, without names where it is handed out. */
+export async function fetchLooked(
+  facility: string,
+  patient: string,
+  language: string,
+  names: boolean,
+): Promise<Blob> {
+  const said = language.startsWith('zh') ? 'zh' : 'en'
+  const query = new URLSearchParams({ facility, patient_id: patient, form: 'html', language: said })
+  const response = await request(`/api/audit/looked?${query}&names=${names}`, { accept: 'text/html' })
+  return response.blob()
+}

@@ -1,4 +1,4 @@
-import { freshness, getSession, startSession } from './session'
+import { freshness, getSession, isOfLink, startSession } from './session'
 
 /** A token is renewed when this part of its life is left. */
 const LEFT = 0.34
@@ -13,6 +13,7 @@ let underWay: Promise<string | null> | null = null
  * server takes it together with the access token, be it expired.
  */
 export function renewed(token: string): Promise<string | null> {
+  if (isOfLink()) return Promise.resolve(null) // it is opened anew instead
   const now = getSession().token
   if (now && now !== token) return Promise.resolve(now)
   underWay ??= locked(() => exchange(token)).finally(() => {

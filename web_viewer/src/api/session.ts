@@ -4,6 +4,8 @@ const KEY = 'tongying.token'
 const EXPIRES = 'tongying.expires'
 const LASTS = 'tongying.lasts'
 const RETURN = 'tongying.return'
+/** There while the session is that of a share link, and after it ended. */
+const LINK = 'tongying.link'
 
 export interface Session {
   token: string | null
@@ -28,11 +30,16 @@ export function subscribeSession(listener: () => void): () => void {
   return () => listeners.delete(listener)
 }
 
-export function startSession(token: string, seconds: number): void {
+export function startSession(token: string, seconds: number, ofLink = false): void {
+  if (ofLink) sessionStorage.setItem(LINK, '1')
+  else sessionStorage.removeItem(LINK)
   sessionStorage.setItem(EXPIRES, String(Date.now() + seconds * 1000))
   sessionStorage.setItem(LASTS, String(seconds * 1000))
   set({ token, expired: false })
 }
+
+/** Whether who is here holds a share link, and has no account. */
+export const isOfLink = (): boolean => sessionStorage.getItem(LINK) !== null
 
 /** How long the token is good for still, as a part of its life: 1 for a new one, 0 and less for an old one. */
 export function freshness(): number {

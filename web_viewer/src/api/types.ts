@@ -61,6 +61,8 @@ export interface Me {
   user: string
   display_name: string | null
   role: string | null
+  /** Null for who works for the region. */
+  facility: string | null
 }
 
 /** Which viewers are installed beside this one. */

@@ -1,5 +1,13 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
-import { createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from '@tanstack/react-router'
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  Navigate,
+  Outlet,
+  RouterProvider,
+  useRouterState,
+} from '@tanstack/react-router'
 import {
   type ComponentType,
   lazy,
@@ -10,7 +18,8 @@ import {
   useSyncExternalStore,
 } from 'react'
 import { ApiError } from '../api/http'
-import { getSession, subscribeSession } from '../api/session'
+import { getSession, isOfLink, subscribeSession } from '../api/session'
+import { heldLink, subscribeLink } from '../api/shareLinks'
 import { forgetMetadata } from '../data/metadata'
 import { forgetPreviews } from '../data/previews'
 import { manifestQuery } from '../data/studies'
@@ -20,6 +29,7 @@ import { searchOf } from './list/filter'
 import { StudyListPage } from './list/StudyListPage'
 import { PageError } from './PageError'
 import { SignIn } from './SignIn'
+import { OpenLink } from './share/OpenLink'
 import { Opening } from './viewer/Opening'
 
 const RETRIES_MAX = 2
@@ -63,7 +73,15 @@ function Root(): ReactElement {
   useEffect(() => {
     if (!session.token) void forget()
   }, [session.token])
-  return session.token ? <Outlet /> : <SignIn expired={session.expired} />
+  const path = useRouterState({ select: state => state.location.pathname })
+  const held = useSyncExternalStore(subscribeLink, heldLink)
+  const ofLink = isOfLink()
+  if (held || (ofLink && !session.token) || (!session.token && path === '/shared'))
+    return <OpenLink key={held?.secret ?? ''} held={held} />
+  if (!session.token) return <SignIn expired={session.expired} />
+  const open = path === '/shared' || path.startsWith('/study/')
+  if (ofLink && !open) return <Navigate to="/shared" replace />
+  return <Outlet />
 }
 
 function Study({ studyUid }: { studyUid: string }): ReactElement {
@@ -78,7 +96,7 @@ function Study({ studyUid }: { studyUid: string }): ReactElement {
 }
 
 const AuditPage = lazy(async () => ({ default: (await import('./audit/AuditPage')).AuditPage }))
-
+const SharedPage = lazy(async () => ({ default: (await import('./share/SharedPage')).SharedPage }))
 const ReviewsPage = lazy(async () => ({ default: (await import('./persons/ReviewsPage')).ReviewsPage }))
 
 const rootRoute = createRootRoute({ component: Root, errorComponent: PageError })
@@ -122,8 +140,14 @@ const personsRoute = createRoute({
   component: apart(ReviewsPage),
 })
 
+const sharedRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/shared',
+  component: apart(() => (isOfLink() ? <SharedPage /> : <Navigate to="/" replace />)),
+})
+
 const router = createRouter({
-  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute, personsRoute]),
+  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute, personsRoute, sharedRoute]),
   defaultErrorComponent: PageError,
   defaultNotFoundComponent: () => <PageError error={new ApiError(404, 'not found')} />,
   scrollRestoration: true,

@@ -8,3 +8,9 @@ export function signOut(): void {
   sessionStorage.clear() // OHIF keeps what its list was searched for
   location.replace('/')
 }
+
+/** The holder of a share link goes; the link itself stays. */
+export function leaveLink(): void {
+  sessionStorage.clear()
+  location.replace('/')
+}

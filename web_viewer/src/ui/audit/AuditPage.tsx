@@ -10,6 +10,7 @@ import '../styles/audit.css'
 import { AuditFilters } from './AuditFilters'
 import { AuditTable } from './AuditTable'
 import { ChainState } from './ChainState'
+import { WhoLooked } from './WhoLooked'
 
 const EVERYTHING: AuditFilter = { who: '', patient: '', action: '', outcome: '', from: '', to: '' }
 
@@ -34,6 +35,7 @@ export function AuditPage(): ReactElement {
         <LanguageSwitch />
       </header>
       <AuditFilters filter={filter} onChange={changes => setFilter(old => ({ ...old, ...changes }))} />
+      <WhoLooked patient={filter.patient.trim()} />
       <main className="audit-main">
         {list.error && (
           <ErrorState error={list.error} onRetry={list.retry} inline={list.entries.length > 0} />

@@ -1,5 +1,6 @@
 import { en as emergency } from './emergency'
 import { en as persons } from './persons'
+import { en as share } from './share'
 
 export const en = {
   tagline: 'Regional imaging archive and viewer',
@@ -85,7 +86,11 @@ export const en = {
   },
   emergency,
   persons,
+  share,
   audit: {
+    looked: 'Sheet for the patient: who looked',
+    lookedFacility: 'Facility that knows the ID',
+    withNames: 'with names of users',
     title: 'Audit trail',
     at: 'When',
     who: 'Who',

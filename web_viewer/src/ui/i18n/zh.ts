@@ -1,6 +1,7 @@
 import { zh as emergency } from './emergency'
 import type { Words } from './en'
 import { zh as persons } from './persons'
+import { zh as share } from './share'
 
 export const zh: Words = {
   tagline: '区域影像归档与阅片',
@@ -85,7 +86,11 @@ export const zh: Words = {
   },
   emergency,
   persons,
+  share,
   audit: {
+    looked: '患者查阅记录单',
+    lookedFacility: '该患者编号所属机构',
+    withNames: '包含用户姓名',
     title: '审计记录',
     at: '时间',
     who: '操作者',

@@ -1,8 +1,11 @@
 import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
+import { isOfLink } from '../../api/session'
+import type { Manifest } from '../../api/types'
 import { TOOLS, type ToolName } from '../../tools/toolGroup'
 import { Icon, type IconName } from '../icons'
 import { LanguageSwitch } from '../LanguageSwitch'
+import { ShareButton } from '../share/ShareButton'
 import { OhifLink } from './OhifLink'
 import { PresetMenu } from './PresetMenu'
 import { LAYOUTS, type Layout, type Workspace } from './useWorkspace'
@@ -34,14 +37,24 @@ function Action({ name, shortcut, onClick, disabled = false }: ActionProps): Rea
   )
 }
 
+/** Ways out of the viewer that holders of a share link have not. */
+function ForStaff({ manifest }: { manifest: Manifest }): ReactElement {
+  return (
+    <>
+      <ShareButton manifest={manifest} />
+      <OhifLink studyUid={manifest.study_uid} />
+    </>
+  )
+}
+
 interface Props {
-  studyUid: string
+  manifest: Manifest
   space: Workspace
   isCt: boolean
   hasPicture: boolean
 }
 
-export function Toolbar({ studyUid, space, isCt, hasPicture }: Props): ReactElement {
+export function Toolbar({ manifest, space, isCt, hasPicture }: Props): ReactElement {
   const { t } = useTranslation()
   const { commands } = space
   return (
@@ -84,7 +97,7 @@ export function Toolbar({ studyUid, space, isCt, hasPicture }: Props): ReactElem
           ))}
         </fieldset>
         <span className="divider" />
-        <OhifLink studyUid={studyUid} />
+        {!isOfLink() && <ForStaff manifest={manifest} />}
         <Action name="help" shortcut="?" onClick={commands.help} />
       </div>
       <LanguageSwitch />

@@ -28,7 +28,7 @@ export function Workspace({ manifest, items, chosen, openedAt }: Props): ReactEl
         <BackLink />
         <PatientLine manifest={manifest} />
         <Toolbar
-          studyUid={manifest.study_uid}
+          manifest={manifest}
           space={space}
           isCt={activeItem?.series.modality === 'CT'}
           hasPicture={activeItem?.kind !== 'document'}
