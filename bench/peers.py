@@ -62,7 +62,7 @@ class Tongying:
     name, ae_title = TONGYING, "TONGYING"
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
-        self.server = Server(folder / "tongying", settings or {})
+        self.server = Server(folder / "tongying", settings or {}, anew=True)
         try:
             self.server.start()
         except BaseException:
