@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Row, func, select
 
 from pacs.access import Principal
 from pacs.attributes import Level
@@ -30,19 +29,17 @@ def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing)
-    with _reading(archive, query, principal, standing) as connection:
+    anew = _is_planned_anew(query, standing)
+    with archive.read_as(principal, listing=True, anew=anew) as connection:
         return list(connection.execute(statement))
 
 
-def _reading(
-    archive: Archive, query: Query, principal: Principal, standing: Standing | None
-) -> AbstractContextManager[Connection]:
+def _is_planned_anew(query: Query, standing: Standing | None) -> bool:
     """Who sees a small part of a list is told it by a plan that knows how much that is. What names a few studies is
     found by its index, whoever asks, and who sees much walks the list as who sees all: PostgreSQL may keep the plan,
     which it takes longer to make than to follow."""
     named = any(isinstance(m, Equal) and m.attribute.keyword in FEW for m in query.matches)
-    kept = standing is None or standing.is_wide or named
-    return archive.read_as(principal, listing=True, anew=not kept)
+    return not (standing is None or standing.is_wide or named)
 
 
 def total(archive: Archive, query: Query, principal: Principal) -> int | None:
@@ -64,7 +61,8 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
     assert query.level is Level.IMAGE, "the other levels are answered by search"
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing).limit(SERIES_SCANNED_MAX + 1)
-    with _reading(archive, query, principal, standing) as connection:
+    anew = _is_planned_anew(query, standing)
+    with archive.read_as(principal, listing=True, anew=anew) as connection:
         found = list(connection.execute(statement))
     return found[:SERIES_SCANNED_MAX], len(found) > SERIES_SCANNED_MAX
 

@@ -25,7 +25,7 @@ _WALLED: dict[Table, str] = {studies: "id", series: "study_pk"}  # and the colum
 _READ = ("facilities", "series_packs", "packs", "instances", "grants", "restrictions", "sharing_policies")
 _READ_IN_PART = {
     "patients": "id, facility_id, person_pk, issuer", "users": "id, name", "departments": "id, facility_id, code",
-    "share_links": "id, facility_id, study_uids, since, until",
+    "share_links": "id, facility_id, patient_pk, study_uids, since, until",
 }  # fmt: skip
 _STANDS = """
     SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tongying_reader' AND pg_has_role(oid, 'SET'))

@@ -14,6 +14,7 @@ BEHIND = {"read_as", "read_behind"}
 BEFORE = {
     "find_owned": "within the transaction that writes what is said of it",
     "shown_of": "within the transaction that opens an emergency, which the wall does not know yet",
+    "patients_with": "within the transaction that makes a share link",
     "find_sends": "queues are their operators'",
 }
 EXCEPT = {

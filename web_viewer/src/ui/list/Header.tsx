@@ -26,9 +26,14 @@ export function Header({ searched }: { searched: string }): ReactElement {
       {mayBreakGlass(role) && <Emergency searched={searched} />}
       {readsAlerts(role) && <Emergencies />}
       {reviewsPersons(role) && (
-        <Link to="/persons" className="button quiet" data-testid="to-persons" title={t('persons.title')}>
+        <Link
+          to="/persons"
+          className="button quiet wide-only"
+          data-testid="to-persons"
+          title={t('persons.title')}
+        >
           <Icon name="same" size={18} />
-          <span className="wide-only">{t('persons.title')}</span>
+          {t('persons.title')}
         </Link>
       )}
       {readsAudit(role) && (
