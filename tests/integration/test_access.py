@@ -21,7 +21,8 @@ from tests.support.watch import settled
 
 # Without a provider the ways to one answer 404.
 OPENID = {("get", "/api/auth/openid"), ("get", "/api/auth/openid/callback")}
-PUBLIC = {("post", "/api/auth/token"), ("post", "/api/auth/link"), ("get", "/api/auth/ways")} | OPENID
+PUBLIC = {("post", "/api/auth/token"), ("post", "/api/auth/link"), ("get", "/api/auth/ways"),
+          ("get", "/fhir/metadata")} | OPENID  # fmt: skip
 PROBLEM = "application/problem+json"
 SECRET = "a signing key that only these tests know"
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -34,6 +34,7 @@ from storage.sending import enqueue
 from storage.setup import prepare
 from storage.sweeps import remove_superseded, sweep
 from tests.integration.storage.test_indexing import Noted, encoded, instance, packed, studies
+from tests.support.server import eventually
 
 OPERATOR = Principal("test", Role.ADMINISTRATOR)
 GREEK = "Διονυσιος^Άγγελος"
@@ -344,6 +345,7 @@ def test_pictures_are_made_anew_only_where_they_would_differ(archive: Archive) -
 
 
 def emptied(archive: Archive) -> None:
+    eventually(lambda: not archive.audit._waits, 10, "the trail has all: it locks what is dropped here")
     with archive.database.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
