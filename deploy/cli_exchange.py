@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli_registry import fingerprint_of, read_text
-from deploy.console import bar_of_progress, complaints, console, opened
-from pacs.access import Principal, Role
+from deploy.console import OPERATOR, bar_of_progress, complaints, console, opened
 from pacs.errors import NotAcceptable, NotFound
 from storage import remotes, routing, sending
 from storage.facilities import LOCAL
@@ -129,9 +128,8 @@ def send(
     wait: Annotated[bool, typer.Option("--wait", help="Until it is there; status 1 if it fails.")] = False,
 ) -> None:
     """Send a study or series to a remote. The running server does it; what was sent before is sent again."""
-    operator = Principal("command line", Role.ADMINISTRATOR)
     with opened() as archive:
-        ids = sending.enqueue(archive, operator, study_uid, remote, series)
+        ids = sending.enqueue(archive, OPERATOR, study_uid, remote, series)
         if not wait:
             console.print(f"{len(ids)} series are queued for {remote}")
             return

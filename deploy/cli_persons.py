@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.console import console, opened
-from pacs.access import Principal, Role
+from deploy.console import OPERATOR, console, opened
 from storage import persons
 from storage.persons import PAGE_MAX, SeenPatient
 
-OPERATOR = Principal("command line", Role.ADMINISTRATOR)
 person_app = typer.Typer(no_args_is_help=True, help="Who is who: patients linked across facilities.")
 Number = Annotated[int, typer.Argument(help="A patient, as tongying person list and review show it.")]
 Why = Annotated[str, typer.Option(help="In your own words.")]

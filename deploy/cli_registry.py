@@ -11,8 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from deploy.console import opened, tables
-from pacs.access import Principal, Role
+from deploy.console import OPERATOR, opened, tables
 from pacs.errors import Conflict, NotFound, SettingError
 from pacs.sharing import Policy, Scope
 from storage import registry
@@ -99,7 +98,7 @@ def facility_share(
     """Set what a facility shares: with nobody, with facilities where the patient is registered too, or the region."""
     policy = Policy(scope, frozenset(modality or ()), frozenset(sensitive or ()))
     with opened() as archive:
-        set_policy(archive, Principal("command line", Role.ADMINISTRATOR), code, policy)
+        set_policy(archive, OPERATOR, code, policy)
 
 
 @facility_app.command("list")

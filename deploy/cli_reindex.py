@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from deploy.console import bar_of_progress, complaints, console, opened
-from pacs.access import Principal, Role
+from deploy.console import OPERATOR, bar_of_progress, complaints, console, opened
 from pacs.errors import ObjectMissing, SettingError
 from storage import reindexing
 from storage.archive import Archive
@@ -19,7 +18,6 @@ from storage.indexing import index_next
 from storage.lanes import Turns
 from storage.reindexing import Scope
 
-OPERATOR = Principal("command line", Role.ADMINISTRATOR)
 IDLE_SECONDS = 0.5  # while others are at the packs that are left
 COUNT_SECONDS = 1.0
 AGAIN: tuple[type[Exception], ...] = (ObjectMissing, *AWAY)

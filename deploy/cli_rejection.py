@@ -8,15 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.console import console, opened
-from pacs.access import Principal, Role
+from deploy.console import OPERATOR, console, opened
 from pacs.rejection import REASON_CHARACTERS_MAX, TITLES
 from pacs.uids import clean_uid
 from storage import recycling
 from storage.archive import Archive
 from storage.recycling import Choice
 
-OPERATOR = Principal("command line", Role.ADMINISTRATOR)
 PAGE = 200
 rejected_app = typer.Typer(no_args_is_help=True, help="What is rejected: look, restore, erase.")
 Number = Annotated[int, typer.Argument(help="As tongying rejected list shows it.")]

@@ -8,14 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from deploy.console import console, opened, tables
-from pacs.access import Principal, Role
+from deploy.console import OPERATOR, console, opened, tables
+from pacs.access import Principal
 from storage import links, sharing
 from storage.archive import Archive
 from storage.sharing import Row
 
 sharing_app = typer.Typer(no_args_is_help=True, help="Grants, restrictions, emergencies and share links.")
-OPERATOR = Principal("command line", Role.ADMINISTRATOR)
 Number = Annotated[int, typer.Argument(min=1, help="As the list shows it.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="So many at most, the newest first.")]
 SHOWN = 50

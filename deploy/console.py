@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from pacs.access import Principal, Role
 from pacs.errors import SettingError
 from pacs.settings import from_environment
 
@@ -22,6 +23,7 @@ PIPE_COLUMNS = 250  # a table that is piped is not folded to 80
 console = Console(highlight=False)
 tables = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
 complaints = Console(stderr=True, highlight=False)
+OPERATOR = Principal("command line", Role.ADMINISTRATOR)  # who works here looks after the whole archive
 
 
 @contextlib.contextmanager

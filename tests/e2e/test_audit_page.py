@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -33,8 +32,7 @@ def test_who_looked(server: Server, tmp_path: Path) -> None:
         expect(row).to_contain_text("LOCAL / AUDIT-PAGE-1", timeout=SECONDS * 1000)
         expect(row).to_contain_text("admin")
         assert {r.get_attribute("data-action") for r in tab.get_by_test_id("audit-row").all()} == {"view"}
-        if folder := os.environ.get("TONGYING_SCREENSHOTS"):
-            tab.screenshot(path=f"{folder}/audit.png")
+        browser.screenshot(tab, "audit")
         tab.get_by_test_id("looked-facility").fill("LOCAL")
         with tab.expect_download() as sheet:
             tab.get_by_test_id("looked").click()

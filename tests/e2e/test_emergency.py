@@ -3,12 +3,11 @@ told."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from pydicom import dcmread
 
 from pacs.identity.resident import check_character
@@ -47,11 +46,6 @@ def stored(server: Server, study: Study, who: str) -> None:
         assert store(server, sent, client=client).status_code == 200
 
 
-def picture(tab: Page, name: str) -> None:
-    if folder := os.environ.get("TONGYING_SCREENSHOTS"):
-        tab.screenshot(path=f"{folder}/emergency-{name}.png")
-
-
 def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Path) -> None:
     here = mr_study(tmp_path / "east", name="Lin^Fang", patient_id=RESIDENT)
     there = ct_study(tmp_path / "west", name="Lin^Fang", patient_id=RESIDENT)
@@ -73,16 +67,16 @@ def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Pat
         tab.get_by_test_id("emergency-reason").fill("urgent")
         expect(submit).to_be_disabled()
         tab.get_by_test_id("emergency-reason").fill(REASON)
-        picture(tab, "asked")
+        browser.screenshot(tab, "emergency-asked")
         submit.click()
         opened = tab.get_by_test_id("emergency-study")
         expect(opened).to_have_count(2, timeout=SECONDS * 1000)
         expect(tab.get_by_test_id("emergency-result")).to_contain_text("West Hospital")
-        picture(tab, "opened")
+        browser.screenshot(tab, "emergency-opened")
         opened.filter(has_text="West Hospital").click()
         tab.wait_for_url(f"**/study/{there.uid}")
         tab.locator("canvas").first.wait_for(timeout=SECONDS * 1000)
-        picture(tab, "read")
+        browser.screenshot(tab, "emergency-read")
     with browser.page(language="zh-CN") as tab:
         browser.sign_in(tab, region, "admin-west")
         assert tab.get_by_test_id("to-emergency").count() == 0
@@ -93,7 +87,7 @@ def test_the_glass_is_broken_and_the_owner_is_told(region: Server, tmp_path: Pat
         expect(alert).to_contain_text("dr-lin")
         expect(alert).to_contain_text(RESIDENT)
         expect(alert).to_contain_text(REASON)
-        picture(tab, "told")
+        browser.screenshot(tab, "emergency-told")
         tab.get_by_test_id("alert-note").click()
         expect(alert).to_contain_text("admin-west")
     told = region.get("/api/audit", action="grant", limit=10)["entries"]

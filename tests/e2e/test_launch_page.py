@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.integration.test_launch import signed
 from tests.support import browser
@@ -19,11 +18,6 @@ from tests.support.watch import settled
 
 pytestmark = pytest.mark.skipif(browser.chromium() is None, reason="Chromium is not installed: make tools")
 SECONDS = 30
-
-
-def picture(tab: Page, name: str) -> None:
-    if folder := os.environ.get("TONGYING_SCREENSHOTS"):
-        tab.screenshot(path=f"{folder}/launch-{name}.png")
 
 
 def test_from_another_system_into_the_study(server: Server, tmp_path: Path) -> None:
@@ -40,7 +34,7 @@ def test_from_another_system_into_the_study(server: Server, tmp_path: Path) -> N
         tab.wait_for_url(f"**/study/{study.uid}")
         tab.locator("canvas").first.wait_for(timeout=SECONDS * 1000)
         assert "ticket" not in tab.url
-        picture(tab, "study")
+        browser.screenshot(tab, "launch-study")
         tab.goto(server.url)
         expect(tab.get_by_text("dr-launched")).to_be_visible(timeout=SECONDS * 1000)
     with browser.page(language="zh-CN") as tab:
@@ -48,4 +42,4 @@ def test_from_another_system_into_the_study(server: Server, tmp_path: Path) -> N
         assert answer is not None
         assert answer.status == 401
         expect(tab.get_by_text("此链接已失效")).to_be_visible()
-        picture(tab, "refused")
+        browser.screenshot(tab, "launch-refused")

@@ -3,11 +3,10 @@ again, and linked after all."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from pydicom import dcmread
 
 from pacs.identity.resident import check_character
@@ -37,11 +36,6 @@ def is_linked(server: Server) -> bool:
     return [p["facility"] for p in patients if p["patient_id"] == MASKED] == ["NORTH", "SOUTH"]
 
 
-def picture(tab: Page, name: str) -> None:
-    if folder := os.environ.get("TONGYING_SCREENSHOTS"):
-        tab.screenshot(path=f"{folder}/reviews-{name}.png")
-
-
 def test_a_lent_card_is_looked_at(server: Server, tmp_path: Path) -> None:
     for code, name in (("NORTH", "Chen^Xia"), ("SOUTH", "Zhou^Mei")):
         facility = {"code": code, "name": f"{code}医院", "name_en": f"{code} Hospital"}
@@ -56,11 +50,11 @@ def test_a_lent_card_is_looked_at(server: Server, tmp_path: Path) -> None:
         expect(pair).to_contain_text("Chen Xia", timeout=SECONDS * 1000)
         expect(pair).to_contain_text("Zhou Mei")
         expect(pair.locator("tr.differ")).to_have_count(1)
-        picture(tab, "open")
+        browser.screenshot(tab, "reviews-open")
         pair.get_by_test_id("review-accept").click()
         expect(pair).to_have_count(0, timeout=SECONDS * 1000)
         assert is_linked(server)
-        picture(tab, "linked")
+        browser.screenshot(tab, "reviews-linked")
         tab.get_by_test_id("review-undo").click()
         expect(tab.get_by_test_id("review-undo")).to_have_count(0, timeout=SECONDS * 1000)
         assert not is_linked(server)
@@ -71,7 +65,7 @@ def test_a_lent_card_is_looked_at(server: Server, tmp_path: Path) -> None:
         refused = tab.get_by_test_id("review").filter(has_text=MASKED)
         expect(refused).to_contain_text("由admin确认", timeout=SECONDS * 1000)
         expect(refused.get_by_test_id("review-refuse")).to_have_count(0)
-        picture(tab, "refused")
+        browser.screenshot(tab, "reviews-refused")
         refused.get_by_test_id("review-accept").click()
         expect(refused).to_have_count(0, timeout=SECONDS * 1000)
     assert is_linked(server)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from pydicom import dcmread
 
 from tests.support import browser
@@ -57,11 +56,6 @@ def stored(server: Server, study: Study) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def picture(tab: Page, name: str) -> None:
-    if folder := os.environ.get("TONGYING_SCREENSHOTS"):
-        tab.screenshot(path=f"{folder}/share-{name}.png")
-
-
 def test_a_link_is_made_opened_and_ended(hospital: tuple[Server, Study, Study]) -> None:
     server, ct, mr = hospital
     with browser.page() as tab:
@@ -72,7 +66,7 @@ def test_a_link_is_made_opened_and_ended(hospital: tuple[Server, Study, Study]) 
         studies = tab.get_by_test_id("share-study")
         expect(studies).to_have_count(2, timeout=MILLISECONDS)
         studies.nth(1).get_by_role("checkbox").check()
-        picture(tab, "asked")
+        browser.screenshot(tab, "share-asked")
         tab.get_by_test_id("share-make").click()
         expect(tab.get_by_test_id("share-made")).to_be_visible(timeout=MILLISECONDS)
         url, code = (
@@ -81,11 +75,11 @@ def test_a_link_is_made_opened_and_ended(hospital: tuple[Server, Study, Study]) 
         )
         tab.get_by_test_id("share-copy").click()
         expect(tab.get_by_test_id("share-copy")).to_have_text("Copied")
-        picture(tab, "made")
+        browser.screenshot(tab, "share-made")
         tab.emulate_media(media="print")
         expect(tab.get_by_test_id("share-sheet")).to_be_visible()
         assert not tab.get_by_test_id("share-code").is_visible(), "the code is not on the paper"
-        picture(tab, "printed")
+        browser.screenshot(tab, "share-printed")
     as_patient(server, url, code, ct, mr)
     with browser.page() as tab:
         browser.sign_in(tab, server, "dr-lin")
@@ -95,13 +89,13 @@ def test_a_link_is_made_opened_and_ended(hospital: tuple[Server, Study, Study]) 
         expect(given).to_contain_text("last opened", timeout=MILLISECONDS)
         tab.get_by_test_id("share-revoke").click()
         expect(given).to_contain_text("ended", timeout=MILLISECONDS)
-        picture(tab, "ended")
+        browser.screenshot(tab, "share-ended")
     with browser.page(language="zh-CN") as tab:
         tab.goto(url)
         tab.get_by_test_id("link-code").fill(code)
         tab.get_by_test_id("open-shared").click()
         expect(tab.get_by_role("alert")).to_contain_text("链接已失效", timeout=MILLISECONDS)
-        picture(tab, "over")
+        browser.screenshot(tab, "share-over")
 
 
 def as_patient(server: Server, url: str, code: str, ct: Study, mr: Study) -> None:
@@ -113,21 +107,21 @@ def as_patient(server: Server, url: str, code: str, ct: Study, mr: Study) -> Non
         tab.get_by_test_id("link-code").fill("000000" if code != "000000" else "111111")
         tab.get_by_test_id("open-shared").click()
         expect(tab.get_by_role("alert")).to_contain_text("不正确", timeout=MILLISECONDS)
-        picture(tab, "code")
+        browser.screenshot(tab, "share-code")
         tab.get_by_test_id("link-code").fill(code)
         tab.get_by_test_id("open-shared").click()
         expect(tab.get_by_test_id("shared-study")).to_have_count(2, timeout=MILLISECONDS)
         expect(tab.get_by_test_id("shared")).to_contain_text("城东医院")
         expect(tab.get_by_test_id("look").first).to_be_visible(timeout=MILLISECONDS)
         expect(tab.get_by_test_id("shared")).not_to_contain_text("dr-lin")
-        picture(tab, "shared")
+        browser.screenshot(tab, "share-shared")
         assert "#" not in tab.url, "the secret is not in the address any more"
         secret = url.partition("#link=")[2].partition("&")[0]
         assert not any(secret in address for address in asked), "nor in any that was asked for"
         tab.locator(f'[href="/study/{ct.uid}"]').click()
         tab.locator("canvas").first.wait_for(timeout=MILLISECONDS)
         assert tab.get_by_test_id("share").count() == tab.get_by_test_id("open-ohif").count() == 0
-        picture(tab, "read")
+        browser.screenshot(tab, "share-read")
         tab.get_by_test_id("back").click()
         expect(tab.get_by_test_id("shared")).to_be_visible(timeout=MILLISECONDS)
         tab.goto(f"{server.url}/?q=Wu")
@@ -148,4 +142,4 @@ def test_a_link_of_one_study_opens_the_viewer(hospital: tuple[Server, Study, Stu
         tab.goto(made["url"])
         tab.wait_for_url(f"**/study/{mr.uid}", timeout=MILLISECONDS)
         tab.locator("canvas").first.wait_for(timeout=MILLISECONDS)
-        picture(tab, "one")
+        browser.screenshot(tab, "share-one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,12 @@ def sign_in(tab: Page, server: Server, name: str = "admin") -> None:
     tab.get_by_test_id("password").fill(PASSWORD)
     tab.get_by_test_id("sign-in").click()
     tab.get_by_test_id("search").wait_for()
+
+
+def screenshot(tab: Page, name: str) -> None:
+    """Kept as `name`.png in the folder that TONGYING_SCREENSHOTS names, for people to look at."""
+    if folder := os.environ.get("TONGYING_SCREENSHOTS"):
+        tab.screenshot(path=f"{folder}/{name}.png")
 
 
 def picture(element: Locator) -> NDArray[np.uint8]:

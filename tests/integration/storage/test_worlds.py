@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -255,33 +256,44 @@ def _forms(standing: Standing | None) -> list[Standing | None]:
     return [standing, many, replace(standing, region=standing.region + NOWHERE)]
 
 
-def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> None:
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A world in a transaction that is not kept; `told` is how it is made again."""
+
+    connection: Connection
+    chance: random.Random
+    world: World
+    written: Written
+    told: str
+
+
+def cases(archive: Archive, fixed: dict[str, dict[Any, int]], count: int) -> Iterator[Case]:
+    """So many random ones, one after the other; the seed is printed."""
     seed = int(os.environ.get("TONGYING_TEST_SEED", random.SystemRandom().randrange(10**9)))
-    seen: Counter[str] = Counter()
     print(f"\nseed {seed}")
-    for number in range(WORLDS):
+    for number in range(count):
         chance = random.Random(f"{seed} {number}")
         with archive.database.engine.connect() as connection:
-            now = connection.execute(select(func.now())).scalar_one()
-            world = made(chance, now)
+            world = made(chance, connection.execute(select(func.now())).scalar_one())
             written = Written(connection, world, fixed)
-            facts_of = [facts(world, study, written.links) for study in world.studies]
-            for turn in range(ASKERS):
-                who = asker(chance, written.links)
-                shown = _shown(connection, visible(who))
-                if turn == 0:
-                    standing = find_standing(connection, who)
-                    for one in _forms(standing):
-                        assert _shown(connection, visible(who, one)) == shown, (
-                            f"seed {seed}, world {number}: {who} {one}"
-                        )
-                for study, pk, row in zip(facts_of, written.studies, world.studies, strict=True):
-                    why = reason(who, Action.SEE, study, who.purpose, now)
-                    seen[why or "nothing"] += 1
-                    assert (why is not None) == (pk in shown), (
-                        f"seed {seed}, world {number}: {who} {row} {study}"
-                    )
+            yield Case(connection, chance, world, written, f"seed {seed}, world {number}")
             connection.rollback()
+
+
+def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> None:
+    seen: Counter[str] = Counter()
+    for one in cases(archive, fixed, WORLDS):
+        facts_of = [facts(one.world, study, one.written.links) for study in one.world.studies]
+        for turn in range(ASKERS):
+            who = asker(one.chance, one.written.links)
+            shown = _shown(one.connection, visible(who))
+            if turn == 0:
+                for form in _forms(find_standing(one.connection, who)):
+                    assert _shown(one.connection, visible(who, form)) == shown, f"{one.told}: {who} {form}"
+            for study, pk, row in zip(facts_of, one.written.studies, one.world.studies, strict=True):
+                why = reason(who, Action.SEE, study, who.purpose, one.world.now)
+                seen[why or "nothing"] += 1
+                assert (why is not None) == (pk in shown), f"{one.told}: {who} {row} {study}"
     print(f"{WORLDS} worlds, {sum(seen.values())} decisions: {dict(seen)}")
     assert set(seen) == {*Reason, "nothing"}, "each reason was met"
     assert min(seen.values()) >= WORLDS // 100, seen

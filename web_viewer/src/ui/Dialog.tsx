@@ -1,6 +1,7 @@
 import { type ReactElement, type ReactNode, useEffect, useId, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Icon, type IconName } from './icons'
+import './styles/dialog.css'
 
 interface Props {
   /** Its class, and its name for tests. */
@@ -21,7 +22,7 @@ export function Dialog({ className, testId, title, icon, onClose, children }: Pr
   return (
     <dialog
       ref={dialog}
-      className={className}
+      className={`dialog ${className}`}
       onClose={onClose}
       aria-labelledby={titleId}
       data-testid={testId}

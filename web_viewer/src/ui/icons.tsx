@@ -53,3 +53,15 @@ export function Logo({ size = 32 }: { size?: number }): ReactElement {
     </svg>
   )
 }
+
+/** The logo and the name, at the left of a bar. */
+export function Brand(): ReactElement {
+  return (
+    <>
+      <Logo size={30} />
+      <p className="brand">
+        通影 <span>Tongying</span>
+      </p>
+    </>
+  )
+}

@@ -1,11 +1,9 @@
-import { Link } from '@tanstack/react-router'
-import { type ReactElement, useDeferredValue, useEffect, useState } from 'react'
+import { type ReactElement, useDeferredValue, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { AuditFilter } from '../../api/audit'
 import { useAudit } from '../../data/audit'
-import { Icon } from '../icons'
-import { LanguageSwitch } from '../LanguageSwitch'
 import { ErrorState } from '../list/states'
+import { PageBar } from '../PageBar'
 import '../styles/audit.css'
 import { AuditFilters } from './AuditFilters'
 import { AuditTable } from './AuditTable'
@@ -19,21 +17,11 @@ export function AuditPage(): ReactElement {
   const { t } = useTranslation()
   const [filter, setFilter] = useState(EVERYTHING)
   const list = useAudit(useDeferredValue(filter))
-  useEffect(() => {
-    document.title = `${t('audit.title')} · 通影 Tongying`
-  }, [t])
   return (
     <div className="audit-page">
-      <header className="bar">
-        <Link to="/" className="button quiet">
-          <Icon name="back" size={18} />
-          {t('viewer.back')}
-        </Link>
-        <h1 className="brand">{t('audit.title')}</h1>
+      <PageBar title={t('audit.title')}>
         <ChainState />
-        <span className="grow" />
-        <LanguageSwitch />
-      </header>
+      </PageBar>
       <AuditFilters filter={filter} onChange={changes => setFilter(old => ({ ...old, ...changes }))} />
       <WhoLooked patient={filter.patient.trim()} />
       <main className="audit-main">

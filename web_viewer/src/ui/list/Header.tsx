@@ -5,7 +5,7 @@ import { readsAudit } from '../../data/audit'
 import { reviewsPersons } from '../../data/persons'
 import { mayBreakGlass, readsAlerts, useAlerts } from '../../data/sharing'
 import { useMe } from '../../data/studies'
-import { Icon, Logo } from '../icons'
+import { Brand, Icon } from '../icons'
 import { LanguageSwitch } from '../LanguageSwitch'
 import { signOut } from '../signOut'
 import { AlertsDialog } from './AlertsDialog'
@@ -18,10 +18,7 @@ export function Header({ searched }: { searched: string }): ReactElement {
   const role = me.data?.role
   return (
     <header className="bar">
-      <Logo size={30} />
-      <p className="brand">
-        通影 <span>Tongying</span>
-      </p>
+      <Brand />
       <span className="grow" />
       {mayBreakGlass(role) && <Emergency searched={searched} />}
       {readsAlerts(role) && <Emergencies />}

@@ -2,6 +2,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useCallback, useEffect, useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useStudyList } from '../../data/studies'
+import { useTitle } from '../useTitle'
 import { FilterBar } from './FilterBar'
 import { filterOf, isNarrowed, type ListSearch, tidied } from './filter'
 import { Header } from './Header'
@@ -26,12 +27,12 @@ export function StudyListPage(): ReactElement {
     [navigate],
   )
 
+  useTitle(t('list.title'))
   useEffect(() => {
-    document.title = `${t('list.title')} · 通影 Tongying`
     // While the reader looks at the list, the viewer's code arrives.
     const later = setTimeout(() => void import('../viewer/ViewerPage'), 1500)
     return () => clearTimeout(later)
-  }, [t])
+  }, [])
 
   const { studies } = list
   return (

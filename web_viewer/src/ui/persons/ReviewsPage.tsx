@@ -1,11 +1,9 @@
-import { Link } from '@tanstack/react-router'
-import { type ReactElement, useEffect, useState } from 'react'
+import { type ReactElement, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { ReviewState } from '../../api/persons'
 import { useReviews } from '../../data/persons'
-import { Icon } from '../icons'
-import { LanguageSwitch } from '../LanguageSwitch'
 import { ErrorState } from '../list/states'
+import { PageBar } from '../PageBar'
 import '../styles/persons.css'
 import { ReviewCard } from './ReviewCard'
 
@@ -16,20 +14,9 @@ export function ReviewsPage(): ReactElement {
   const { t } = useTranslation()
   const [state, setState] = useState<ReviewState>('open')
   const list = useReviews(state)
-  useEffect(() => {
-    document.title = `${t('persons.title')} · 通影 Tongying`
-  }, [t])
   return (
     <div className="reviews-page">
-      <header className="bar">
-        <Link to="/" className="button quiet">
-          <Icon name="back" size={18} />
-          {t('viewer.back')}
-        </Link>
-        <h1 className="brand">{t('persons.title')}</h1>
-        <span className="grow" />
-        <LanguageSwitch />
-      </header>
+      <PageBar title={t('persons.title')} />
       <main>
         <p className="reviews-text">{t('persons.text')}</p>
         <nav className="review-states">

@@ -1,17 +1,18 @@
 import { useQueries } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { type ReactElement, useEffect } from 'react'
+import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Study } from '../../api/types'
 import { useShared } from '../../data/shareLinks'
 import { manifestQuery } from '../../data/studies'
 import { facilityName, nameLines } from '../format'
-import { Icon, Logo } from '../icons'
+import { Brand, Icon } from '../icons'
 import { LanguageSwitch } from '../LanguageSwitch'
 import { Loading } from '../Loading'
 import { ErrorState } from '../list/states'
 import { leaveLink } from '../signOut'
 import { Thumbnail } from '../Thumbnail'
+import { useTitle } from '../useTitle'
 import { Looks } from './Looks'
 import { momentText } from './moments'
 import '../styles/sharedPage.css'
@@ -21,9 +22,7 @@ export function SharedPage(): ReactElement {
   const { t, i18n } = useTranslation()
   const shared = useShared()
   const found = useQueries({ queries: (shared.data?.studies ?? []).map(manifestQuery) })
-  useEffect(() => {
-    document.title = `${t('share.mine')} · 通影 Tongying`
-  }, [t])
+  useTitle(t('share.mine'))
   if (shared.error)
     return <ErrorState error={shared.error} onRetry={() => void shared.refetch()} inline={false} />
   if (!shared.data) return <Loading />
@@ -33,10 +32,7 @@ export function SharedPage(): ReactElement {
   return (
     <div className="shared-page" data-testid="shared">
       <header className="bar">
-        <Logo size={30} />
-        <p className="brand">
-          通影 <span>Tongying</span>
-        </p>
+        <Brand />
         <span className="grow" />
         <LanguageSwitch />
         <button type="button" className="button quiet" onClick={leaveLink} data-testid="leave-link">

@@ -1,4 +1,4 @@
-import { type ReactElement, useEffect, useMemo, useState } from 'react'
+import { type ReactElement, useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
 import { itemsOf } from '../../data/items'
@@ -8,6 +8,7 @@ import { describeError, errorDetail } from '../describe'
 import { fixed, nameLines } from '../format'
 import { Icon } from '../icons'
 import { Loading } from '../Loading'
+import { useTitle } from '../useTitle'
 import { BackLink } from './BackLink'
 import { Workspace } from './Workspace'
 import '../styles/menu.css'
@@ -46,9 +47,7 @@ function Opened({ manifest, chosen, openedAt }: OpenedProps): ReactElement {
   const { t } = useTranslation()
   const items = useMemo(() => itemsOf(manifest), [manifest])
   const { main, second } = nameLines(manifest)
-  useEffect(() => {
-    document.title = `${main ?? second ?? manifest.patient_id ?? ''} · 通影 Tongying`
-  }, [main, second, manifest.patient_id])
+  useTitle(main ?? second ?? manifest.patient_id ?? '')
   // Before any cell is made: a viewport joins the tool group as it appears.
   useMemo(
     () =>
