@@ -11,7 +11,6 @@ import ipaddress
 import json
 import os
 import threading
-import time
 from dataclasses import dataclass
 
 from dicom_node.admission import CALLED_NOT_RECOGNISED, CALLING_NOT_RECOGNISED, NO_REASON
@@ -23,7 +22,6 @@ from storage.registry import RegisteredDevice, list_devices
 
 log = get("gate")
 REFRESH_SECONDS = 5.0
-COPY_SECONDS = 0.25  # how soon the node's other processes take over what one of them found
 __all__ = ["CALLED_NOT_RECOGNISED", "CALLING_NOT_RECOGNISED", "Gate", "Verdict"]
 
 
@@ -42,7 +40,10 @@ class Verdict:
 
 
 class Gate:
-    """Knows the devices. Safe to share between threads."""
+    """Knows the devices. Safe to share between threads.
+
+    The node's processes share the copy, and look at it for each caller: what one of them has answered by, all do.
+    """
 
     def __init__(self, archive: Archive) -> None:
         self._archive, self._settings = archive, archive.settings
@@ -67,6 +68,7 @@ class Gate:
         A device is told by the certificate that it shows, wherever it calls from; else by its address, of several by
         the narrowest network. One whose certificate is registered must show it.
         """
+        self._take_copy()
         if called != self._settings.ae_title:
             return Verdict(None, CALLED_NOT_RECOGNISED, f"this node is called {self._settings.ae_title}")
         address = ipaddress.ip_address(peer)
@@ -92,18 +94,16 @@ class Gate:
             devices = list_devices(self._archive)
         except Unavailable:
             return
-        if devices != self._devices:
+        if devices != self._devices or not self._kept:
+            self._kept = self._keep_copy(devices)  # first: no process answers by what the others cannot read
             self._devices = devices
-            self._kept = False
-        if not self._kept:
-            self._keep_copy()
 
-    def _keep_copy(self) -> None:
+    def _keep_copy(self, devices: list[RegisteredDevice]) -> bool:
         """Replace the copy on the disk; where that fails (disk full) the next refresh tries again."""
         beside = self._copy.with_suffix(f".{os.getpid()}.new")  # the node's processes share the copy
         try:
             with beside.open("w", encoding="utf-8") as file:
-                json.dump([d.to_json() for d in self._devices], file)
+                json.dump([d.to_json() for d in devices], file)
                 file.flush()
                 os.fsync(file.fileno())  # else a power cut leaves an empty file under the name
             beside.rename(self._copy)
@@ -111,17 +111,12 @@ class Gate:
             log.warning("devices_not_kept", reason=error.strerror)
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
-        else:
-            self._kept = True
+            return False
+        return True
 
     def _keep_fresh(self) -> None:
-        due = time.monotonic() + REFRESH_SECONDS
-        while not self._stop.wait(COPY_SECONDS):
-            if time.monotonic() < due:
-                self._take_copy()
-            else:
-                self.refresh()
-                due = time.monotonic() + REFRESH_SECONDS
+        while not self._stop.wait(REFRESH_SECONDS):
+            self.refresh()
 
     def _take_copy(self) -> None:
         """What another process of the node found, or at the start an earlier run. One that is damaged is passed over:
@@ -132,9 +127,9 @@ class Gate:
             return
         if self._copied == (found.st_mtime_ns, found.st_ino):
             return
-        self._copied = (found.st_mtime_ns, found.st_ino)
         try:
             told = json.loads(self._copy.read_text(encoding="utf-8"))
             self._devices = [RegisteredDevice.from_json(d) for d in told]
         except (OSError, ValueError, TypeError) as error:
             log.error("devices_unreadable", error=type(error).__name__)
+        self._copied = (found.st_mtime_ns, found.st_ino)

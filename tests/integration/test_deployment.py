@@ -190,13 +190,13 @@ class Sending:
     def __init__(self, deployment: Deployment, folder: Path) -> None:
         self.study, self.path = generate_uid(), folder / "ledger"
         self.process = ledger.start(deployment.dicom_port, self.path, self.study)
-        self.more(3, 20)
+        self.more(3)
 
     @property
     def acknowledged(self) -> set[str]:
         return ledger.acknowledged(self.path)
 
-    def more(self, count: int = 5, seconds: float = 10) -> None:
+    def more(self, count: int = 5, seconds: float = 30) -> None:
         """Until so many more were acknowledged."""
         before = len(self.acknowledged)
         eventually(

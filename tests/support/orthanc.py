@@ -41,7 +41,11 @@ class OrthancServer:
             "Orthanc", [path, config], self.folder / "orthanc.log", lambda: answers(self.port)
         )
         self.client = httpx.Client(
-            base_url=self.url, auth=(USER.encode(), PASSWORD.encode()), timeout=30, trust_env=False
+            base_url=self.url,
+            auth=(USER.encode(), PASSWORD.encode()),
+            timeout=30,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),  # it closes them after an idle second: a race
         )
 
     def _settings(self) -> dict[str, Any]:

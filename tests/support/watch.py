@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import httpx
 import psutil
 
-from dicom_node.gate import COPY_SECONDS
 from tests.support.pdu import associated
 from tests.support.server import Server, eventually
 
@@ -142,10 +140,9 @@ def sop_uids(server: Server, study: str) -> list[str]:
 
 def knows_device(server: Server, ae_title: str) -> None:
     """Until the node admits this device, and those added before: one of its processes has read the whole registry, and
-    the others have had the time to look at its copy."""
+    all of them look at its copy."""
     copy = server.data / "devices.json"
     eventually(lambda: f'"{ae_title}"' in copy.read_text(), 20, f"the node knows {ae_title}")
-    time.sleep(3 * COPY_SECONDS)
 
 
 def incidents(server: Server, kind: str) -> dict[str, int]:

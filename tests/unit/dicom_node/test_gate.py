@@ -104,3 +104,10 @@ def test_a_damaged_copy_is_no_reason_not_to_start(tmp_path: Path, content: str) 
     damaged = Gate(cast(Archive, archive))
     assert damaged.admit(peer="127.0.0.1", calling="X", called="TONGYING").facility == "LOCAL"
     assert damaged.admit(peer="10.1.2.3", calling="CT1", called="TONGYING").facility is None
+
+
+def test_what_another_process_found_holds_for_the_next_caller(gate: Gate, tmp_path: Path) -> None:
+    assert gate.admit(peer="10.1.2.3", calling="CT1", called="TONGYING").facility == "NORTH"
+    (tmp_path / "new").write_text(json.dumps([{**DEVICES[0], "facility": "MOVED"}]))
+    (tmp_path / "new").rename(tmp_path / "devices.json")
+    assert gate.admit(peer="10.1.2.3", calling="CT1", called="TONGYING").facility == "MOVED"
