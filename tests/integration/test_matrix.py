@@ -34,6 +34,7 @@ from tests.support.hospitals import (
 )
 from tests.support.server import PASSWORD, Server, eventually
 
+TRIES = 4
 TURNS = 60
 GONE = {"date", "server"}  # headers that may differ
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
@@ -195,7 +196,19 @@ def test_conditions_and_ranges_tell_nothing(region: Region) -> None:
 ])  # fmt: skip
 def test_time_tells_nothing(region: Region, path: str) -> None:
     """Asked in turns, what is hidden takes as long as what is not there: within 2 % when measured alone (the tenth
-    percentile of 200), within a fifth beside whatever else runs here."""
+    percentile of 200), within a fifth beside whatever else runs here. That may come between for a while: a difference
+    which is in the code is there at each try."""
+    tried = []
+    for _ in range(TRIES):
+        tenth = tenth_percentiles(region, path)
+        if all(0.8 < seconds / tenth[NONE] < 1.25 for seconds in tenth.values()):
+            return
+        tried.append(tenth)
+    raise AssertionError(tried)
+
+
+def tenth_percentiles(region: Region, path: str) -> dict[str, float]:
+    """Seconds of an answer, by case."""
     client, taken = region.clients["clinician"], defaultdict[str, list[float]](list)
     cases = ("foreign", "objected", "embargoed", "sensitive", NONE)
     for turn in range(TURNS):
@@ -203,9 +216,7 @@ def test_time_tells_nothing(region: Region, path: str) -> None:
             start = time.perf_counter()
             client.get(filled(path, region.studies[case]))
             taken[case].append(time.perf_counter() - start)
-    tenth = {case: sorted(times)[TURNS // 10] for case, times in taken.items()}
-    for case in cases:
-        assert 0.8 < tenth[case] / tenth[NONE] < 1.25, tenth
+    return {case: sorted(times)[TURNS // 10] for case, times in taken.items()}
 
 
 def bodies(server: Server) -> list[tuple[str, dict[str, Any]]]:
