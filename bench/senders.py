@@ -1,14 +1,16 @@
-"""DCMTK's sender, one process for each association."""
+"""Senders, one process for each association: DCMTK's, and one that has its images in memory."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from bench.measure import stop_by_pid
 from bench.peers import Peer
 from tests.support.dicom import NO_WAIT
+from tests.support.server import ROOT
 
 SEND_SECONDS_MAX = 300
 
@@ -32,6 +34,35 @@ def send(peer: Peer, associations: list[list[Path]], *, nagle: bool = False) -> 
         if sender.returncode or b"E:" in said:
             raise OSError(f"storescu to {peer.name}: {said[-500:].decode(errors='replace')}")
     return seconds
+
+
+def send_from_memory(peer: Peer, associations: list[list[Path]]) -> float:
+    """The same by `bench.modality`; seconds from when all have read their files until the last has ended. Raises
+    OSError if one failed."""
+    command = [sys.executable, "-m", "bench.modality", str(peer.dicom_port), peer.ae_title]
+    senders = [subprocess.Popen([*command, *map(str, folders)], cwd=ROOT, stdin=subprocess.PIPE, text=True,
+                                stdout=subprocess.PIPE) for folders in associations]  # fmt: skip
+    try:
+        _await(peer, senders, "ready")
+        start = time.perf_counter()
+        for sender in senders:
+            assert sender.stdin is not None, "it is a pipe"
+            sender.stdin.write("go\n")
+            sender.stdin.flush()
+        _await(peer, senders, "done")
+        seconds = time.perf_counter() - start
+        for sender in senders:
+            sender.communicate(timeout=SEND_SECONDS_MAX)
+        return seconds
+    finally:
+        stop_by_pid(s.pid for s in senders if s.poll() is None)
+
+
+def _await(peer: Peer, senders: list[subprocess.Popen[str]], word: str) -> None:
+    for sender in senders:
+        assert sender.stdout is not None, "it is a pipe"
+        if sender.stdout.readline().strip() != word:
+            raise OSError(f"the sender to {peer.name} was not {word}")
 
 
 def _command(peer: Peer, folders: list[Path]) -> list[str]:

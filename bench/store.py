@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 
 from bench.corpus import Study, make_study
 from bench.measure import Figure, Group, Row, cpu_seconds, settle, until
 from bench.peers import TONGYING, Peer, Tongying
 from bench.run import Run
-from bench.senders import send
+from bench.senders import send, send_from_memory
 from bench.web import Client
 
+Sender = Callable[[Peer, list[list[Path]]], float]
 ASSOCIATIONS_MAX = 4
 INDEXED_SECONDS_MAX = 120
 POLL_SECONDS = 0.02
 ACKNOWLEDGED = ("acknowledged", "images/s")
 ELSEWHERE = ("acknowledged, workers elsewhere", "images/s")
-AS_IT_COMES = ("acknowledged, storescu as it comes", "images/s")
-SHORTER = 3  # these rounds are so many times fewer: the peers take half a minute for each
+OTHERS: dict[str, Sender] = {
+    "storescu as it comes": partial(send, nagle=True),
+    "sent from memory": send_from_memory,
+}
+SHORTER = 3  # rounds of other senders are so many times fewer: as storescu comes the peers take half a minute for each
 REMARKS = (
     "The sender is DCMTK's storescu with TCP_NODELAY=1, one process for each association, on the same two cores as "
     "the receiver: a rate is that of both together. It includes the start of the sender and its association.",
     "As it comes, storescu leaves Nagle's algorithm on, and holds a data set back until its command is acknowledged; "
     "a receiver that leaves that to the kernel lets it wait 40 ms. Tongying acknowledges commands at once "
     "(TCP_QUICKACK).",
+    "Sent from memory: by a small program that has read its images before, as a scanner has them, and does nothing but "
+    "send and wait for answers. storescu reads and parses each file between two answers, which on the same two cores "
+    "takes about as long as receiving it, for each peer alike.",
     "Acknowledged means at Tongying: the bytes are synced to the disk (fdatasync before status 0x0000), and the folder "
     "that names their file was. Orthanc syncs each image's file as well (its default; strace shows one fdatasync an "
     "image), not its folder or its index, and indexes before it answers. storescp syncs nothing and has no index: what "
@@ -66,17 +76,21 @@ def measure(run: Run) -> Group:
                     for (what, unit), value in taken.items():
                         samples[f"{_said(associations)}: {what}", unit][peer.name].append(value)
                     run.say(_line(peer.name, associations, taken))
-    for associations in (1, ASSOCIATIONS_MAX):
+    _with_other_senders(run, studies, samples)
+    return Group("store", "C-STORE", tuple(_row(key, by) for key, by in samples.items()), REMARKS)
+
+
+def _with_other_senders(run: Run, studies: list[Study], samples: Samples) -> None:
+    for associations, (name, sender) in itertools.product((1, ASSOCIATIONS_MAX), OTHERS.items()):
+        what = f"{_said(associations)}: acknowledged, {name}"
         for number in range(-1, -(-run.sizes.rounds // SHORTER)):
             for study in studies:
                 study.stamp()
             for peer in run.peers.values():
-                rate = _rate(peer, studies, associations, run.sizes.settle_seconds, nagle=True)
-                what, unit = f"{_said(associations)}: {AS_IT_COMES[0]}", AS_IT_COMES[1]
+                rate = _rate(peer, studies, associations, run.sizes.settle_seconds, sender)
                 if number >= 0:
-                    samples[what, unit][peer.name].append(rate)
-                run.say(f"  {peer.name}, {what}: {rate:.0f} {unit}")
-    return Group("store", "C-STORE", tuple(_row(key, by) for key, by in samples.items()), REMARKS)
+                    samples[what, "images/s"][peer.name].append(rate)
+                run.say(f"  {peer.name}, {what}: {rate:.0f} images/s")
 
 
 def _said(associations: int) -> str:
@@ -112,13 +126,13 @@ def _round(
     return taken
 
 
-def _rate(peer: Peer, studies: list[Study], associations: int, settle_seconds: float, *, held: bool = False,
-          nagle: bool = False) -> float:  # fmt: skip
+def _rate(peer: Peer, studies: list[Study], associations: int, settle_seconds: float, sender: Sender = send, *,
+          held: bool = False) -> float:  # fmt: skip
     """Images a second that are acknowledged. `held`: Tongying's workers stand still meanwhile; they index what waits
-    afterwards. `nagle`: storescu leaves Nagle's algorithm on."""
+    afterwards."""
     _settle(studies, settle_seconds)
     with peer.workers_held() if held and isinstance(peer, Tongying) else nullcontext():
-        acked = send(peer, _folders(studies, associations), nagle=nagle)
+        acked = sender(peer, _folders(studies, associations))
     if peer.web:
         with Client(peer.web) as client:
             _until_listed(client, studies)
