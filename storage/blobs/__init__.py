@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pacs.settings import Settings
+from storage.blobs.extent import Piece
 from storage.blobs.rows import Span
 
 
@@ -18,6 +19,7 @@ class ObjectStore(Protocol):
     """The interface. Methods raise ObjectMissing for an unknown or unusable key, OSError where the store is away."""
 
     window_bytes: int  # a read of so many takes hardly longer than one of a few
+    lent_bytes: int  # of a span that is lent, at most
 
     def put(self, key: str, data: bytes) -> None:
         """Store a small object; durable, and whole or not at all."""
@@ -34,6 +36,9 @@ class ObjectStore(Protocol):
     def read_spans(self, spans: Iterable[Span]) -> Iterator[bytes]:
         """The bytes of each in turn, as `read_range` gives them and with its errors. Those that lie in a row are asked
         for together; no more than one is held here."""
+
+    def lend_spans(self, spans: Iterable[Span]) -> Iterator[Piece]:
+        """The same, for what is sent on: what lies in a file is lent as that, until the next one is asked for."""
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         """The same for a range that is too large for memory: read when it is looked at (`storage.blobs.mapping`).

@@ -7,10 +7,12 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 from pacs.errors import ObjectMissing
 from storage.blobs.digest import file_md5
+from storage.blobs.extent import Extent
 from storage.blobs.keys import checked
 from storage.blobs.mapping import map_file
 from storage.blobs.rows import Span
@@ -22,6 +24,7 @@ class LocalStore:
     """Files; a put is written beside, synced and renamed, so that a key is whole or absent."""
 
     window_bytes = 4 * 1024
+    lent_bytes = 4 * 1024 * 1024
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -47,8 +50,7 @@ class LocalStore:
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         with _missing(key):
-            # For each instance that is indexed: a Path would take as long as the read.
-            file = os.open(f"{self._root}/{checked(key)}", os.O_RDONLY | os.O_CLOEXEC)
+            file = self._opened(key)
             try:
                 return os.pread(file, length, offset)
             finally:
@@ -56,6 +58,21 @@ class LocalStore:
 
     def read_spans(self, spans: Iterable[Span]) -> Iterator[bytes]:
         return (self.read_range(*span) for span in spans)
+
+    def lend_spans(self, spans: Iterable[Span]) -> Iterator[Extent]:
+        for key, of_one in groupby(spans, key=lambda span: span[0]):
+            with _missing(key):
+                file = self._opened(key)
+            try:
+                whole = Extent(file, 0, os.fstat(file).st_size)
+                for _, offset, length in of_one:
+                    yield whole.cut(offset, offset + length)
+            finally:
+                os.close(file)
+
+    def _opened(self, key: str) -> int:
+        """For each instance that is indexed: a Path would take as long as the read."""
+        return os.open(f"{self._root}/{checked(key)}", os.O_RDONLY | os.O_CLOEXEC)
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         with _missing(key), self._path(key).open("rb") as file:
