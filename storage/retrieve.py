@@ -6,7 +6,7 @@ import errno
 import gzip
 import json
 import uuid
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -228,13 +228,13 @@ def stream(archive: Archive, located: list[Located]) -> Iterator[tuple[Located, 
     Neighbours in a pack are read together, so a series costs few reads; no piece is larger than READ_BYTES.
     """
     ordered = sorted(located, key=lambda one: (one.key, one.entry.offset))
-    reads = [read for run in runs(ordered, READ_BYTES) for read in _reads(run)]
+    reads = [read for run in runs(ordered, READ_BYTES) for read in reads_of(run)]
     pieces = archive.objects.read_spans(span for _, span in reads)
     for (run, span), data in zip(reads, pieces, strict=True):
-        if length_of(run) <= READ_BYTES:
+        if _length(run) <= READ_BYTES:
             yield from apart(run, memoryview(data))
         else:
-            assert_whole(span, data)
+            _assert_whole(span, data)
             yield run[0], memoryview(data), span[1] == run[0].entry.offset
 
 
@@ -256,13 +256,12 @@ def _fits(run: list[Located], next_one: Located, bytes_max: int) -> bool:
     return near and new.offset + new.length - start.offset <= bytes_max
 
 
-def _reads(run: list[Located]) -> Iterator[tuple[list[Located], Span]]:
+def reads_of(run: list[Located]) -> Iterator[tuple[list[Located], Span]]:
     """A run that fits is one read; an instance that does not is several."""
-    yield from ((run, span) for span in spans_of(run[0].key, run[0].entry.offset, length_of(run)))
+    yield from ((run, span) for span in spans_of(run[0].key, run[0].entry.offset, _length(run)))
 
 
-def length_of(run: list[Located]) -> int:
-    """In bytes, with what lies between them."""
+def _length(run: list[Located]) -> int:
     return run[-1].entry.offset + run[-1].entry.length - run[0].entry.offset
 
 
@@ -325,17 +324,17 @@ def _pieces(archive: Archive, located: Located, offset: int, length: int) -> Ite
 def _pieces_of(archive: Archive, key: str, start: int, length: int) -> Iterator[bytes]:
     spans = list(spans_of(key, start, length))
     for span, piece in zip(spans, archive.objects.read_spans(spans), strict=True):
-        assert_whole(span, piece)
+        _assert_whole(span, piece)
         yield piece
 
 
-def spans_of(key: str, start: int, length: int, bytes_max: int = READ_BYTES) -> Iterator[Span]:
-    """So many bytes at most each."""
-    for at in range(start, start + length, bytes_max):
-        yield key, at, min(bytes_max, start + length - at)
+def spans_of(key: str, start: int, length: int) -> Iterator[Span]:
+    """READ_BYTES at most each."""
+    for at in range(start, start + length, READ_BYTES):
+        yield key, at, min(READ_BYTES, start + length - at)
 
 
-def assert_whole(span: Span, piece: Sized) -> None:
+def _assert_whole(span: Span, piece: bytes) -> None:
     """Raises OSError."""
     key, offset, length = span
     if len(piece) < length:

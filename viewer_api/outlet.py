@@ -1,4 +1,4 @@
-"""The way out for long answers: a thread sends pieces to the client's socket itself, those in files by sendfile(2).
+"""The way out for long answers: a thread sends pieces to the client's socket itself, what is lent within the kernel.
 
 On the way through the event loop each piece would be read, handed to the loop, tried, kept and tried again: more than
 twice the CPU time for the same bytes.
@@ -6,14 +6,12 @@ twice the CPU time for the same bytes.
 
 from __future__ import annotations
 
-import errno
-import os
 import select
 import socket
 import time
 from collections.abc import Iterator
 
-from storage.blobs.extent import Extent, Piece
+from storage.blobs.lent import Lent, Piece
 
 TURN_SECONDS = 0.05  # then other answers have the thread
 FULL_MS = 5  # a socket that takes nothing for so long is waited for without a thread
@@ -33,7 +31,7 @@ class Outlet:
         self._socket, self._pieces = connection, pieces
         self._gathered: list[memoryview] = []
         self._gathered_bytes = 0
-        self._extent: Extent | None = None  # which follows them
+        self._lent: Lent | None = None  # which follows what is gathered
         self.left = length  # not yet given to us
         self.done = self.gone = False  # all is sent; the client is gone
 
@@ -57,35 +55,29 @@ class Outlet:
 
     def _load(self) -> bool:
         """Whether there is anything to send: small pieces are gathered until a large one comes, or one of a file."""
-        while (
-            self._extent is None and self._gathered_bytes < SMALL_BYTES and len(self._gathered) < SMALL_COUNT
-        ):
+        while self._lent is None and self._gathered_bytes < SMALL_BYTES and len(self._gathered) < SMALL_COUNT:
             piece = next(self._pieces, None)
             if piece is None:
                 break
             self.left -= len(piece)
             if self.left < 0:
                 raise TooLong("the answer is longer than was announced")
-            if isinstance(piece, Extent):
-                self._extent = piece if piece.length else None
+            if not isinstance(piece, bytes | memoryview):
+                self._lent = piece or None
             elif piece:
                 self._gathered.append(memoryview(piece))
                 self._gathered_bytes += len(piece)
-        return bool(self._gathered) or self._extent is not None
+        return bool(self._gathered) or self._lent is not None
 
     def _send(self) -> None:
         """What one call takes. Raises OSError."""
         if self._gathered:
             # The head of a part waits in the kernel for the part.
-            self._drop(
-                self._socket.sendmsg(self._gathered, (), socket.MSG_MORE if self._extent is not None else 0)
-            )
-        elif self._extent is not None:
-            extent = self._extent
-            sent = os.sendfile(self._socket.fileno(), extent.file, extent.offset, extent.length)
-            if not sent:
-                raise OSError(errno.EIO, "the file has become shorter")
-            self._extent = extent.cut(sent, extent.length) if sent < extent.length else None
+            more = socket.MSG_MORE if self._lent is not None else 0
+            self._drop(self._socket.sendmsg(self._gathered, (), more))
+        elif self._lent is not None:
+            self._lent.send_to(self._socket.fileno())
+            self._lent = self._lent or None
 
     def _drop(self, count: int) -> None:
         self._gathered_bytes -= count
@@ -105,13 +97,10 @@ class Outlet:
     def _taken(self) -> bytes | memoryview:
         """Some of what comes next: whoever waits for the socket waits with it."""
         if self._gathered:
-            taken = self._gathered[0]
-            self._drop(len(taken))
-            return taken
-        assert self._extent is not None, "else all was sent"
-        extent = self._extent
-        read = extent.cut(0, TAKEN_BYTES).read()
-        if not read:
-            raise OSError(errno.EIO, "the file has become shorter")
-        self._extent = extent.cut(len(read), extent.length) if len(read) < extent.length else None
-        return read
+            first = self._gathered[0]
+            self._drop(len(first))
+            return first
+        assert self._lent is not None, "else all was sent"
+        taken = self._lent.read(TAKEN_BYTES)
+        self._lent = self._lent or None
+        return taken

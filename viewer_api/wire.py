@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from storage.blobs.extent import Piece
+from storage.blobs.lent import Piece
 from viewer_api.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -60,19 +60,21 @@ class Wire(HttpToolsProtocol):
         """Raises what the pieces raise."""
         if cycle.chunked_encoding is not False:
             raise RuntimeError("only an answer whose length was said can be lent")
-        self.transport.set_write_buffer_limits(0)  # a write that is not done at once holds us up
         self._is_lent = True
         try:
-            await self._sent_before(cycle)
-            if not cycle.disconnected:
+            await self._sent_before()
+            if not self.transport.is_closing():
                 await self._turns(cycle, pieces)
         finally:
             self._is_lent = False
-            self.transport.set_write_buffer_limits()
+            if self.transport.is_closing():
+                cycle.disconnected = True
+            else:
+                self.transport.set_write_buffer_limits()
 
-    async def _sent_before(self, cycle: RequestResponseCycle) -> None:
+    async def _sent_before(self) -> None:
         """The head has left, as it nearly always has at once."""
-        while self.transport.get_write_buffer_size() and not cycle.disconnected:  # noqa: ASYNC110  nobody tells us
+        while not self.transport.is_closing() and self.transport.get_write_buffer_size():  # noqa: ASYNC110  untold
             await asyncio.sleep(HEAD_POLL_SECONDS)
 
     async def _turns(self, cycle: RequestResponseCycle, pieces: Iterator[Piece]) -> None:
@@ -80,13 +82,13 @@ class Wire(HttpToolsProtocol):
         door = os.dup(self.transport.get_extra_info("socket").fileno())
         with socket.socket(fileno=door) as connection:
             connection.setblocking(False)
+            self.transport.set_write_buffer_limits(0)  # a write that is not done at once holds us up
             out = Outlet(connection, pieces, cycle.expected_content_length)
-            while not out.done and not cycle.disconnected:
+            while not out.done and not self.transport.is_closing():
                 waiting = await to_thread.run_sync(out.turn, limiter=self._threads)
-                if waiting and not cycle.disconnected:
+                if waiting and not self.transport.is_closing():
                     self.transport.write(waiting)
                     await self.flow.drain()
         cycle.expected_content_length = out.left
         if out.gone:
-            cycle.disconnected = True
             self.transport.abort()

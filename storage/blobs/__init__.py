@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pacs.settings import Settings
-from storage.blobs.extent import Piece
+from storage.blobs.lent import Piece
 from storage.blobs.rows import Span
 
 
@@ -19,7 +19,6 @@ class ObjectStore(Protocol):
     """The interface. Methods raise ObjectMissing for an unknown or unusable key, OSError where the store is away."""
 
     window_bytes: int  # a read of so many takes hardly longer than one of a few
-    lent_bytes: int  # of a span that is lent, at most
 
     def put(self, key: str, data: bytes) -> None:
         """Store a small object; durable, and whole or not at all."""
@@ -38,7 +37,8 @@ class ObjectStore(Protocol):
         for together; no more than one is held here."""
 
     def lend_spans(self, spans: Iterable[Span]) -> Iterator[Piece]:
-        """The same, for what is sent on: what lies in a file is lent as that, until the next one is asked for."""
+        """The same, for what is sent on: lent until the next one is asked for (`storage.blobs.lent`). Where an
+        object ends too early, OSError is raised when such a piece is asked for or used."""
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         """The same for a range that is too large for memory: read when it is looked at (`storage.blobs.mapping`).

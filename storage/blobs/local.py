@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -12,8 +13,8 @@ from pathlib import Path
 
 from pacs.errors import ObjectMissing
 from storage.blobs.digest import file_md5
-from storage.blobs.extent import Extent
 from storage.blobs.keys import checked
+from storage.blobs.lent import Extent
 from storage.blobs.mapping import map_file
 from storage.blobs.rows import Span
 from storage.packnames import new_pack_id
@@ -24,7 +25,6 @@ class LocalStore:
     """Files; a put is written beside, synced and renamed, so that a key is whole or absent."""
 
     window_bytes = 4 * 1024
-    lent_bytes = 4 * 1024 * 1024
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -64,9 +64,11 @@ class LocalStore:
             with _missing(key):
                 file = self._opened(key)
             try:
-                whole = Extent(file, 0, os.fstat(file).st_size)
+                size = os.fstat(file).st_size
                 for _, offset, length in of_one:
-                    yield whole.cut(offset, offset + length)
+                    if offset + length > size:
+                        raise OSError(errno.EIO, f"{key} ends too early")
+                    yield Extent(file, offset, length)
             finally:
                 os.close(file)
 

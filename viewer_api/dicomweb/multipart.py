@@ -11,7 +11,7 @@ from typing import Any
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from storage.blobs.extent import Piece, in_memory
+from storage.blobs.lent import Piece, in_memory
 from viewer_api.wire import LENT
 
 AT_ONCE_BYTES = 1024 * 1024  # an answer up to this is read before it begins
@@ -152,4 +152,15 @@ def _sent(media_type: str, length: int, pieces: Iterable[Piece]) -> Response:
     """A small answer is read before it begins, so that what fails is told."""
     if length <= AT_ONCE_BYTES:
         return Response(b"".join(map(in_memory, pieces)), media_type=media_type)
-    return PiecesResponse(pieces, headers={"Content-Length": str(length)}, media_type=media_type)
+    return PiecesResponse(_begun(pieces), headers={"Content-Length": str(length)}, media_type=media_type)
+
+
+def _begun(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """As far as the first object is open: one that is missing, or too short already, is told."""
+    rest, ahead, size = iter(pieces), list[Piece](), 0
+    for piece in rest:
+        ahead.append(piece)
+        size += len(piece)
+        if size >= SMALL_BYTES or not isinstance(piece, bytes | memoryview):
+            break
+    return chain(ahead, rest)

@@ -19,7 +19,7 @@ from pacs.transcode import EXPLICIT_LITTLE, can_decode
 from pacs.values import Json
 from storage import retrieve
 from storage.archive import Archive
-from storage.blobs.extent import Piece
+from storage.blobs.lent import Piece
 from storage.lending import lent_instances, lent_part10
 from storage.retrieve import (
     Located,
