@@ -228,21 +228,21 @@ def stream(archive: Archive, located: list[Located]) -> Iterator[tuple[Located, 
     Neighbours in a pack are read together, so a series costs few reads; no piece is larger than READ_BYTES.
     """
     ordered = sorted(located, key=lambda one: (one.key, one.entry.offset))
-    reads = [read for run in _runs(ordered) for read in _reads(run)]
+    reads = [read for run in runs(ordered, READ_BYTES) for read in reads_of(run)]
     pieces = archive.objects.read_spans(span for _, span in reads)
     for (run, span), data in zip(reads, pieces, strict=True):
         if _length(run) <= READ_BYTES:
-            yield from _apart(run, memoryview(data))
+            yield from apart(run, memoryview(data))
         else:
             _assert_whole(span, data)
             yield run[0], memoryview(data), span[1] == run[0].entry.offset
 
 
-def _runs(ordered: list[Located]) -> Iterator[list[Located]]:
-    """Neighbours that fit into one read; an instance that does not is a run of its own."""
+def runs(ordered: list[Located], bytes_max: int) -> Iterator[list[Located]]:
+    """Neighbours that fit into one read of so many bytes; an instance that does not is a run of its own."""
     run: list[Located] = []
     for next_one in ordered:
-        if run and not _fits(run, next_one):
+        if run and not _fits(run, next_one, bytes_max):
             yield run
             run = []
         run.append(next_one)
@@ -250,22 +250,23 @@ def _runs(ordered: list[Located]) -> Iterator[list[Located]]:
         yield run
 
 
-def _fits(run: list[Located], next_one: Located) -> bool:
+def _fits(run: list[Located], next_one: Located, bytes_max: int) -> bool:
     start, last, new = run[0].entry, run[-1].entry, next_one.entry
     near = next_one.key == run[0].key and new.offset - (last.offset + last.length) <= GAP_BYTES_MAX
-    return near and new.offset + new.length - start.offset <= READ_BYTES
+    return near and new.offset + new.length - start.offset <= bytes_max
 
 
-def _reads(run: list[Located]) -> Iterator[tuple[list[Located], Span]]:
+def reads_of(run: list[Located]) -> Iterator[tuple[list[Located], Span]]:
     """A run that fits is one read; an instance that does not is several."""
-    yield from ((run, span) for span in _spans(run[0].key, run[0].entry.offset, _length(run)))
+    yield from ((run, span) for span in spans_of(run[0].key, run[0].entry.offset, _length(run)))
 
 
 def _length(run: list[Located]) -> int:
     return run[-1].entry.offset + run[-1].entry.length - run[0].entry.offset
 
 
-def _apart(run: list[Located], data: memoryview) -> Iterator[tuple[Located, memoryview, bool]]:
+def apart(run: list[Located], data: memoryview) -> Iterator[tuple[Located, memoryview, bool]]:
+    """The instances of a run that was read."""
     for each in run:
         offset = each.entry.offset - run[0].entry.offset
         yield each, data[offset : offset + each.entry.length], True
@@ -321,13 +322,13 @@ def _pieces(archive: Archive, located: Located, offset: int, length: int) -> Ite
 
 
 def _pieces_of(archive: Archive, key: str, start: int, length: int) -> Iterator[bytes]:
-    spans = list(_spans(key, start, length))
+    spans = list(spans_of(key, start, length))
     for span, piece in zip(spans, archive.objects.read_spans(spans), strict=True):
         _assert_whole(span, piece)
         yield piece
 
 
-def _spans(key: str, start: int, length: int) -> Iterator[Span]:
+def spans_of(key: str, start: int, length: int) -> Iterator[Span]:
     """READ_BYTES at most each."""
     for at in range(start, start + length, READ_BYTES):
         yield key, at, min(READ_BYTES, start + length - at)

@@ -14,6 +14,7 @@ from pacs.crew import Crew
 from pacs.errors import SettingError
 from pacs.settings import Settings, from_environment
 from viewer_api.app import create_app
+from viewer_api.wire import Wire
 
 CANNOT_START = 2
 IDLE_SECONDS = 30  # that a connection is kept; whoever stands in front keeps it for less
@@ -53,7 +54,7 @@ def bound(settings: Settings) -> socket.socket:
 def made(settings: Settings) -> uvicorn.Server:
     """Made before the forks, which share its memory; it opens nothing yet."""
     return uvicorn.Server(uvicorn.Config(
-        create_app(settings), log_config=None, access_log=False, server_header=False,
+        create_app(settings), http=Wire, log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=5,
         proxy_headers=True,  # of the proxies in FORWARDED_ALLOW_IPS, uvicorn's own setting; else of 127.0.0.1
     ))  # fmt: skip

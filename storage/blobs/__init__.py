@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pacs.settings import Settings
+from storage.blobs.lent import Piece
 from storage.blobs.rows import Span
 
 
@@ -34,6 +35,10 @@ class ObjectStore(Protocol):
     def read_spans(self, spans: Iterable[Span]) -> Iterator[bytes]:
         """The bytes of each in turn, as `read_range` gives them and with its errors. Those that lie in a row are asked
         for together; no more than one is held here."""
+
+    def lend_spans(self, spans: Iterable[Span]) -> Iterator[Piece]:
+        """The same, for what is sent on: lent until the next one is asked for (`storage.blobs.lent`). Where an
+        object ends too early, OSError is raised when such a piece is asked for or used."""
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         """The same for a range that is too large for memory: read when it is looked at (`storage.blobs.mapping`).

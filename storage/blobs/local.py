@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 from pacs.errors import ObjectMissing
 from storage.blobs.digest import file_md5
 from storage.blobs.keys import checked
+from storage.blobs.lent import Extent
 from storage.blobs.mapping import map_file
 from storage.blobs.rows import Span
 from storage.packnames import new_pack_id
@@ -47,8 +50,7 @@ class LocalStore:
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         with _missing(key):
-            # For each instance that is indexed: a Path would take as long as the read.
-            file = os.open(f"{self._root}/{checked(key)}", os.O_RDONLY | os.O_CLOEXEC)
+            file = self._opened(key)
             try:
                 return os.pread(file, length, offset)
             finally:
@@ -56,6 +58,23 @@ class LocalStore:
 
     def read_spans(self, spans: Iterable[Span]) -> Iterator[bytes]:
         return (self.read_range(*span) for span in spans)
+
+    def lend_spans(self, spans: Iterable[Span]) -> Iterator[Extent]:
+        for key, of_one in groupby(spans, key=lambda span: span[0]):
+            with _missing(key):
+                file = self._opened(key)
+            try:
+                size = os.fstat(file).st_size
+                for _, offset, length in of_one:
+                    if offset + length > size:
+                        raise OSError(errno.EIO, f"{key} ends too early")
+                    yield Extent(file, offset, length)
+            finally:
+                os.close(file)
+
+    def _opened(self, key: str) -> int:
+        """For each instance that is indexed: a Path would take as long as the read."""
+        return os.open(f"{self._root}/{checked(key)}", os.O_RDONLY | os.O_CLOEXEC)
 
     def map_range(self, key: str, offset: int, length: int) -> memoryview:
         with _missing(key), self._path(key).open("rb") as file:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -21,7 +22,9 @@ from urllib3 import BaseHTTPResponse
 from pacs.errors import ObjectMissing, SettingError
 from pacs.settings import MIB, Settings
 from storage.blobs.digest import bytes_md5, file_md5
+from storage.blobs.flow import Flow
 from storage.blobs.keys import checked
+from storage.blobs.lent import Arriving
 from storage.blobs.mapping import STEP_BYTES, map_file
 from storage.blobs.rows import Span, rows
 
@@ -37,8 +40,9 @@ class S3Store:
 
     window_bytes = 8 * MIB
 
-    def __init__(self, client: Minio, bucket: str, prefix: str, region: str) -> None:
-        self._client, self._bucket, self._region = client, bucket, region
+    def __init__(self, client: Minio, bucket: str, prefix: str, region: str, *, is_plain: bool) -> None:
+        """`is_plain`: without TLS."""
+        self._client, self._bucket, self._region, self._is_plain = client, bucket, region, is_plain
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
 
     @classmethod
@@ -58,7 +62,8 @@ class S3Store:
             region=settings.s3_region,
             http_client=urllib3.PoolManager(num_pools=4, maxsize=32, timeout=TIMEOUT, retries=RETRIES),
         )
-        return cls(client, target.netloc, target.path, settings.s3_region)
+        is_plain = endpoint.scheme == "http"
+        return cls(client, target.netloc, target.path, settings.s3_region, is_plain=is_plain)
 
     def put(self, key: str, data: bytes) -> None:
         made = self._put_stream(key, io.BytesIO(data), len(data))
@@ -90,6 +95,19 @@ class S3Store:
                 yield self.read_range(*row[0])
             else:
                 yield from self._read_row(row)
+
+    def lend_spans(self, spans: Iterable[Span]) -> Iterator[Arriving]:
+        for row in rows(spans):
+            key, start, end = row[0][0], row[0][1], row[-1][1] + row[-1][2]
+            asked = partial(self._asked_to, key, end)
+            with contextlib.closing(Flow(asked, start, is_plain=self._is_plain)) as flow:
+                for _, offset, length in row:
+                    flow.go_to(offset)
+                    yield Arriving(flow, length)
+
+    def _asked_to(self, key: str, end: int, start: int) -> BaseHTTPResponse:
+        with _errors(key):
+            return self._asked(key, start, end - start)
 
     def _read_row(self, row: list[Span]) -> Iterator[bytes]:
         key, end = row[0][0], row[-1][1] + row[-1][2]

@@ -20,6 +20,7 @@ from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, RPCL, frame_in
 from storage import retrieve
 from storage.archive import Archive
 from storage.contents import Ranges
+from storage.lending import lent_ranges
 from storage.retrieve import (
     Located,
     bulk_ranges,
@@ -28,7 +29,6 @@ from storage.retrieve import (
     progressive_frame,
     read_frame,
     read_progressive,
-    read_ranges,
 )
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.media import MediaRange, accept_of, choose, first_possible
@@ -125,7 +125,7 @@ def stored(archive: Archive, located: Located, content_type: str, ranges: Ranges
     return Part(
         content_type,
         length,
-        lambda start, count: read_ranges(archive, located, cut(ranges, start, count)),
+        lambda start, count: lent_ranges(archive, located, cut(ranges, start, count)),
         url,
     )
 

@@ -9,9 +9,11 @@ from itertools import chain
 from typing import Any
 
 from fastapi.responses import Response, StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
-Piece = bytes | memoryview
+from storage.blobs.lent import Piece, in_memory
+from viewer_api.wire import LENT
+
 AT_ONCE_BYTES = 1024 * 1024  # an answer up to this is read before it begins
 BATCH_BYTES = 1 * 1024 * 1024  # read in one turn of a thread
 SMALL_BYTES = 64 * 1024
@@ -52,27 +54,43 @@ class Multipart:
 
 
 class PiecesResponse(StreamingResponse):
-    """Streams pieces of bytes as they are: no copy is made of large ones, and one turn of a thread reads many."""
+    """Streams pieces of bytes as they are. Where their length is known, the server sends them itself (`Wire`); else
+    no copy is made of large ones, and one turn of a thread reads many."""
 
     def __init__(self, pieces: Iterable[Piece], **more: Any) -> None:
-        batches: Any = _batches(pieces)  # which `stream_response` takes apart
+        self._pieces = iter(pieces)
+        batches: Any = _batches(self._pieces)  # which `stream_response` takes apart
         super().__init__(batches, **more)
+        self._is_lent = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._is_lent = LENT in scope.get("extensions", {}) and "content-length" in self.headers
+        await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if self._is_lent:
+            await send({"type": LENT, "pieces": self._pieces})
+        else:
+            await self._send_batches(send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_batches(self, send: Send) -> None:
         batches: Any = self.body_iterator
         async for batch in batches:
             for piece in batch:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+InMemory = bytes | memoryview
+
+
+def _batches(pieces: Iterable[Piece]) -> Iterator[list[InMemory]]:
     """Some megabytes each; neighbours that are small are joined, since to send a piece costs more than to copy it."""
-    batch: list[Piece] = []
-    small: list[Piece] = []
+    batch: list[InMemory] = []
+    small: list[InMemory] = []
     size = 0
-    for piece in pieces:
+    for piece in map(in_memory, pieces):
         size += len(piece)
         if len(piece) < SMALL_BYTES:
             small.append(piece)
@@ -86,7 +104,7 @@ def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
         yield [*batch, *_joined(small)]
 
 
-def _joined(small: list[Piece]) -> list[Piece]:
+def _joined(small: list[InMemory]) -> list[InMemory]:
     return [b"".join(small)] if small else []
 
 
@@ -133,5 +151,16 @@ def single_answer(part: Part) -> Response:
 def _sent(media_type: str, length: int, pieces: Iterable[Piece]) -> Response:
     """A small answer is read before it begins, so that what fails is told."""
     if length <= AT_ONCE_BYTES:
-        return Response(b"".join(pieces), media_type=media_type)
-    return PiecesResponse(pieces, headers={"Content-Length": str(length)}, media_type=media_type)
+        return Response(b"".join(map(in_memory, pieces)), media_type=media_type)
+    return PiecesResponse(_begun(pieces), headers={"Content-Length": str(length)}, media_type=media_type)
+
+
+def _begun(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """As far as the first object is open: one that is missing, or too short already, is told."""
+    rest, ahead, size = iter(pieces), list[Piece](), 0
+    for piece in rest:
+        ahead.append(piece)
+        size += len(piece)
+        if size >= SMALL_BYTES or not isinstance(piece, bytes | memoryview):
+            break
+    return chain(ahead, rest)

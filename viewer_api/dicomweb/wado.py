@@ -19,12 +19,13 @@ from pacs.transcode import EXPLICIT_LITTLE, can_decode
 from pacs.values import Json
 from storage import retrieve
 from storage.archive import Archive
+from storage.blobs.lent import Piece
+from storage.lending import lent_instances, lent_part10
 from storage.retrieve import (
     Located,
     all_described,
     locate,
     part10_pieces,
-    stream,
 )
 from storage.rewrite import rewritten
 from viewer_api.auth import TheArchive, Who
@@ -87,7 +88,7 @@ def single(request: Request, archive: Archive, located: Located, chosen: MediaRa
     syntax = wanted_syntax(chosen, located)
     content_type = f"{DICOM}; transfer-syntax={syntax}"
     if syntax == located.entry.transfer_syntax:
-        part = Part(content_type, located.entry.length, partial(part10_pieces, archive, located))
+        part = Part(content_type, located.entry.length, partial(lent_part10, archive, located))
         return ranged(request, part, located.entry.sha256)
     anew = b"".join(rewritten(archive, located, syntax))
     return ranged(request, Part.of(content_type, anew), f"{located.entry.sha256}-{syntax}")
@@ -106,10 +107,8 @@ def _multipart(archive: Archive, root: str, located: list[Located], chosen: Medi
     return multipart.answer(_transcoded(archive, located, heads, syntaxes))
 
 
-def _as_received(
-    archive: Archive, located: list[Located], heads: dict[str, bytes]
-) -> Iterator[bytes | memoryview]:
-    for one, piece, begins in stream(archive, located):
+def _as_received(archive: Archive, located: list[Located], heads: dict[str, bytes]) -> Iterator[Piece]:
+    for one, piece, begins in lent_instances(archive, located):
         if begins:
             yield heads[one.entry.sop_instance]
         yield piece

@@ -6,9 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 
-from viewer_api.dicomweb.multipart import Piece
-
-File = tuple[str, int, Iterable[Piece]]  # its name, about how many bytes it has, and these
+File = tuple[str, int, Iterable[bytes]]  # its name, about how many bytes it has, and these
 LARGE_BYTES = 2**31 - 1  # from here on a file in a ZIP needs long lengths
 ZIP = "application/zip"
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ import urllib3
 from pacs.errors import ObjectMissing, SettingError
 from pacs.settings import MIB, Settings
 from storage.blobs import ObjectReader, ObjectStore, open_store, s3
+from storage.blobs.lent import in_memory
 from storage.blobs.local import LocalStore
 from storage.blobs.mapping import sha256
 from storage.blobs.s3 import S3Store
@@ -141,6 +145,48 @@ def test_a_large_range_is_mapped(store: ObjectStore, tmp_path: Path, offset: int
     assert mapped == expected
     assert sha256(mapped) == hashlib.sha256(expected).hexdigest()
     assert mapped[-1] == expected[-1]  # its pages come back
+
+
+def test_what_is_lent_is_what_is_read(store: ObjectStore) -> None:
+    """Whole, in pieces, or passed over; of several objects."""
+    data = {key: random.Random(key).randbytes(3_000_000) for key in ("packs/a", "packs/b")}
+    for key, content in data.items():
+        store.put(key, content)
+    spans = [("packs/a", 5, 1000), ("packs/a", 1200, 2_000_000), ("packs/a", 2_500_000, 400_000), ("packs/b", 0, 7),
+             ("packs/b", 7, 2_999_993)]  # fmt: skip
+    wanted = [data[key][offset : offset + length] for key, offset, length in spans]
+    assert [in_memory(piece) for piece in store.lend_spans(spans)] == wanted
+    begun = [piece.read(3) for piece in store.lend_spans(spans) if not isinstance(piece, bytes | memoryview)]
+    assert begun == [content[:3] for content in wanted]
+
+
+def test_what_is_lent_goes_to_a_socket(store: ObjectStore) -> None:
+    data = random.Random(7).randbytes(5_000_000)
+    store.put("packs/a", data)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, theirs.makefile("rb") as end, ThreadPoolExecutor(1) as pool:
+        ours.setblocking(False)
+        received = pool.submit(end.read)
+        pieces = store.lend_spans([("packs/a", 0, len(data))])
+        lent = next(pieces)
+        assert not isinstance(lent, bytes | memoryview)
+        while lent:
+            try:
+                sent, before = 0, len(lent)
+                sent = lent.send_to(ours.fileno())
+            except BlockingIOError:
+                time.sleep(0.001)
+            assert len(lent) == before - sent
+        ours.shutdown(socket.SHUT_WR)
+        assert received.result(30) == data
+
+
+def test_what_ends_too_early_cannot_be_lent(store: ObjectStore) -> None:
+    store.put("packs/a", bytes(100))
+    pieces = store.lend_spans([("packs/a", 0, 50), ("packs/a", 50, 60)])
+    assert in_memory(next(pieces)) == bytes(50)
+    with pytest.raises(OSError, match="too early"):
+        in_memory(next(pieces))
 
 
 def test_a_range_beyond_the_end_cannot_be_mapped(store: ObjectStore) -> None:
