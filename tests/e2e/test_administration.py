@@ -253,6 +253,6 @@ def test_it_fits_where_there_is_less_room(server: Server) -> None:
         tab.get_by_test_id("to-admin").wait_for()
         fits(tab)
         browser.screenshot(tab, "admin-phone-way")
-        tab.set_viewport_size({"width": 1101, "height": 700})
+        tab.set_viewport_size({"width": 1321, "height": 700})
         fits(tab)
         browser.screenshot(tab, "admin-way")
