@@ -76,6 +76,8 @@ def change_user(
         }
         if not connection.execute(update(users).where(users.c.name == name).values(row)).rowcount:
             raise NotFound(f"there is no user {name}")
+        if not active:  # else they would go on where the account is enabled again
+            sessions.end_within(connection, name, by="administrator")
 
 
 def _place(

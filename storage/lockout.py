@@ -8,7 +8,8 @@ counted as what somebody has, so that names cannot be told apart. Names and addr
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 from sqlalchemy import case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -78,6 +79,17 @@ def unlock(archive: Archive, name: str) -> None:
         digests = [bytes(one) for one in connection.execute(places).scalars()]
         counted = [_digest(name), *(_digest(name, one.hex()) for one in digests)]
         connection.execute(delete(lockouts).where(lockouts.c.who.in_(counted)))
+
+
+def closed(archive: Archive, names: Collection[str]) -> dict[str, datetime]:
+    """Of these accounts those that are closed now, to strangers or where the user signed in, and until when."""
+    places = select(users.c.name, known_places.c.digest).join(known_places).where(users.c.name.in_(names))
+    with archive.database.read() as connection:
+        counted = {_digest(name): name for name in names}
+        counted |= {_digest(name, bytes(one).hex()): name for name, one in connection.execute(places)}
+        shut = select(lockouts.c.who, lockouts.c.until).where(lockouts.c.who.in_(counted))
+        rows = connection.execute(shut.where(lockouts.c.until > func.now()).order_by(lockouts.c.until)).all()
+    return {counted[bytes(who)]: until for who, until in rows}
 
 
 def _counted_under(archive: Archive, name: str, address: str) -> bytes:

@@ -87,7 +87,7 @@ def renew(archive: Archive, token: str, *, of: int | None = None) -> Renewed | N
         )
         .join(sessions, sessions.c.id == refresh_tokens.c.session_id)
         .join(users, users.c.id == sessions.c.user_id)
-        .where(refresh_tokens.c.digest == _digest(token), users.c.active, *_open())
+        .where(refresh_tokens.c.digest == _digest(token), users.c.active, *still_open())
         .with_for_update(of=refresh_tokens)
     )  # fmt: skip
     with archive.database.begin() as connection:
@@ -111,7 +111,7 @@ def find_principal(archive: Archive, name: str, session: int) -> Principal | Non
         .join(sessions, sessions.c.user_id == users.c.id)
         .outerjoin(facilities, facilities.c.id == users.c.facility_id)
         .outerjoin(departments, departments.c.id == users.c.department_id)
-        .where(users.c.name == name, users.c.active, sessions.c.id == session, *_open())
+        .where(users.c.name == name, users.c.active, sessions.c.id == session, *still_open())
     )
     with archive.database.read() as connection:
         row = connection.execute(query).one_or_none()
@@ -127,7 +127,7 @@ def of_user(archive: Archive, name: str) -> list[Session]:
     query: Select[Any] = (
         select(sessions.c.id, sessions.c.agent, sessions.c.created_at, sessions.c.expires_at)
         .join(users, users.c.id == sessions.c.user_id)
-        .where(users.c.name == name, *_open())
+        .where(users.c.name == name, *still_open())
         .order_by(sessions.c.id.desc())
     )
     with archive.database.read() as connection:
@@ -151,7 +151,8 @@ def _end(connection: Connection, by: str, *which: Any) -> int:
     return connection.execute(ended.values(ended_at=func.now(), ended_by=by)).rowcount
 
 
-def _open() -> tuple[Any, ...]:
+def still_open() -> tuple[Any, ...]:
+    """What holds of the rows of sessions that are not over."""
     return sessions.c.ended_at.is_(None), sessions.c.expires_at > func.now()
 
 

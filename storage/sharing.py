@@ -66,6 +66,14 @@ def find_policy(archive: Archive, facility: str) -> Policy:
     return Policy(Scope(row[0]), frozenset(row[1]), frozenset(row[2])) if row else Policy()
 
 
+def find_scopes(archive: Archive) -> dict[str, Scope]:
+    """How far the studies of each facility go whose policy somebody set."""
+    of = sharing_policies.c
+    query = select(facilities.c.code, of.scope).join(facilities, facilities.c.id == of.facility_id)
+    with archive.database.read() as connection:
+        return {code: Scope(scope) for code, scope in connection.execute(query)}
+
+
 # To whom studies are opened.
 
 

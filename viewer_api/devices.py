@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pacs.access import Principal, may_administer
 from pacs.errors import Conflict, Forbidden, NotFound
+from pacs.sharing import Policy
 from storage import registry
 from storage.archive import Archive
 from storage.devices import ASSOCIATIONS_MAX, DESCRIPTION_CHARACTERS_MAX
 from storage.facilities import GRADE_CHARACTERS_MAX, NAME_CHARACTERS_MAX, change_facility, list_facilities
 from storage.facilities import add_facility as registered
 from storage.registry import RegisteredDevice
+from storage.sharing import find_scopes
 from viewer_api.administration import Administrator, check_facility
 from viewer_api.audited import owned_by, tell, told_fields
 from viewer_api.auth import TheArchive
@@ -98,15 +100,27 @@ class Devices(BaseModel):
     devices: list[Device]
 
 
+class ListedFacility(Facility):
+    """A facility, and how far its studies go by its sharing policy."""
+
+    scope: Literal["none", "registered", "region"]
+
+
 class Facilities(BaseModel):
-    facilities: list[Facility]
+    facilities: list[ListedFacility]
 
 
 @router.get("/facilities")
 def facilities(who: Administrator, archive: TheArchive) -> Facilities:
     """The facilities that the administrator looks after."""
     known = [f for f in list_facilities(archive) if may_administer(who, f.code)]
-    return Facilities(facilities=[Facility.model_validate(asdict(f)) for f in known])
+    scopes = find_scopes(archive)
+    return Facilities(
+        facilities=[
+            ListedFacility.model_validate({**asdict(f), "scope": scopes.get(f.code, Policy().scope).value})
+            for f in known
+        ]
+    )
 
 
 @router.post("/facilities", status_code=201)

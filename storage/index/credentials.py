@@ -40,7 +40,7 @@ sessions = Table(
     moment("created_at"),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
-    words("ended_by"),  # sign-out, password, reuse, factor
+    words("ended_by"),  # sign-out, password, reuse, factor, administrator
     Index("ix_sessions_user_id", "user_id"),
     Index("ix_sessions_expires_at", "expires_at"),
 )  # fmt: skip

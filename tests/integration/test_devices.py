@@ -12,6 +12,7 @@ import pytest
 from tests.support.server import TONGYING, Server
 
 ALL_ROLES = ["store", "query", "retrieve", "worklist"]
+SHARES = {"scope": "none"}  # as the list tells it, of who said nothing
 
 
 def post(server: Server, **fields: Any) -> httpx.Response:
@@ -150,10 +151,10 @@ def test_facilities(server: Server) -> None:
     assert server.client.post("/api/facilities", json={"code": "lower"}).status_code == 400
     facility = {"code": "API-F", "name": "第一医院", "name_en": "", "tier": "", "grade": ""}
     assert (made.status_code, made.json()) == (201, facility)
-    assert facility in server.get("/api/facilities")["facilities"]
+    assert facility | SHARES in server.get("/api/facilities")["facilities"]
     change = {"name_en": "First Hospital", "tier": "city", "grade": "三级甲等"}
     assert server.client.patch("/api/facilities/API-F", json=change).json() == facility | change
-    assert facility | change in server.get("/api/facilities")["facilities"]
+    assert facility | change | SHARES in server.get("/api/facilities")["facilities"]
     assert server.client.patch("/api/facilities/API-F", json={"name": ""}).json()["name"] == "API-F"
     for wrong in (
         {"tier": "village"},
@@ -176,7 +177,7 @@ def test_facilities_by_the_command_line(server: Server) -> None:
         "tier": "county",
         "grade": "二级甲等",
     }
-    assert facility in server.get("/api/facilities")["facilities"]
+    assert facility | SHARES in server.get("/api/facilities")["facilities"]
     listed = next(
         row for row in server.run("facility", "list").stdout.splitlines() if row.startswith("CLI-F")
     )

@@ -146,3 +146,21 @@ def test_a_role_must_have_one(strict: Server) -> None:
     assert httpx.get(f"{strict.url}/api/studies", headers=bearer(done["token"])).status_code == 200
     proof = {"password": PASSWORD, "code": done["recovery_codes"][0]}
     assert httpx.request("DELETE", address, json=proof, headers=bearer(done["token"])).status_code == 403
+
+
+def test_an_administrator_resets_it(server: Server) -> None:
+    """For a user who lost the device, and the recovery codes too."""
+    secret, confirmed = enrolled(server, "lost-device")
+    reset = f"{server.url}/api/users/lost-device/second-factor"
+
+    def listed() -> bool:
+        users = server.get("/api/users", q="lost-device")["users"]
+        return bool(users[0]["second_factor"])
+
+    assert listed()
+    assert [server.client.delete(reset).status_code for _ in range(2)] == [204, 404]
+    assert not listed()
+    assert signed_in(server, "lost-device", DOCTORS)
+    spent = {"username": "lost-device", "password": DOCTORS, "code": totp.code(secret, now_step())}
+    assert token(server, **spent).status_code == 200, "a code is not asked for, and does no harm"
+    assert me(server, confirmed["token"]) == 401

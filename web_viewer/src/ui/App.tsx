@@ -24,6 +24,7 @@ import { forgetMetadata } from '../data/metadata'
 import { forgetPreviews } from '../data/previews'
 import { manifestQuery } from '../data/studies'
 import { forgetThumbnails } from '../data/thumbnails'
+import { tabOf } from './admin/tabs'
 import { Loading } from './Loading'
 import { searchOf } from './list/filter'
 import { StudyListPage } from './list/StudyListPage'
@@ -95,6 +96,7 @@ function Study({ studyUid }: { studyUid: string }): ReactElement {
   )
 }
 
+const AdminPage = lazy(async () => ({ default: (await import('./admin/AdminPage')).AdminPage }))
 const AuditPage = lazy(async () => ({ default: (await import('./audit/AuditPage')).AuditPage }))
 const SharedPage = lazy(async () => ({ default: (await import('./share/SharedPage')).SharedPage }))
 const ReviewsPage = lazy(async () => ({ default: (await import('./persons/ReviewsPage')).ReviewsPage }))
@@ -128,6 +130,13 @@ const apart = (Page: ComponentType) => (): ReactElement => (
   </Suspense>
 )
 
+const adminRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/admin',
+  validateSearch: tabOf,
+  component: apart(AdminPage),
+})
+
 const auditRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/audit',
@@ -147,7 +156,14 @@ const sharedRoute = createRoute({
 })
 
 const router = createRouter({
-  routeTree: rootRoute.addChildren([listRoute, studyRoute, auditRoute, personsRoute, sharedRoute]),
+  routeTree: rootRoute.addChildren([
+    listRoute,
+    studyRoute,
+    adminRoute,
+    auditRoute,
+    personsRoute,
+    sharedRoute,
+  ]),
   defaultErrorComponent: PageError,
   defaultNotFoundComponent: () => <PageError error={new ApiError(404, 'not found')} />,
   scrollRestoration: true,

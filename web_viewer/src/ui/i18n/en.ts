@@ -1,3 +1,4 @@
+import { admin } from './adminEn'
 import { en as audit } from './audit'
 import { en as emergency } from './emergency'
 import { en as persons } from './persons'
@@ -88,6 +89,7 @@ export const en = {
   emergency,
   persons,
   share,
+  admin,
   audit,
   sex: { M: 'M', F: 'F', O: 'Other' },
   age: { years: '{{count}} y', months: '{{count}} mo', days: '{{count}} d' },

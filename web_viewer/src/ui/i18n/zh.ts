@@ -1,3 +1,4 @@
+import { admin } from './adminZh'
 import { zh as audit } from './audit'
 import { zh as emergency } from './emergency'
 import type { Words } from './en'
@@ -88,6 +89,7 @@ export const zh: Words = {
   emergency,
   persons,
   share,
+  admin,
   audit,
   sex: { M: '男', F: '女', O: '其他' },
   age: { years: '{{count}} 岁', months: '{{count}} 个月', days: '{{count}} 天' },

@@ -1,6 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import { type ReactElement, type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
+import { administers } from '../../data/administration'
 import { readsAudit } from '../../data/audit'
 import { reviewsPersons } from '../../data/persons'
 import { mayBreakGlass, readsAlerts, useAlerts } from '../../data/sharing'
@@ -30,11 +31,17 @@ export function Header({ searched }: { searched: string }): ReactElement {
           title={t('persons.title')}
         >
           <Icon name="same" size={18} />
-          {t('persons.title')}
+          <span className="wide-only">{t('persons.title')}</span>
+        </Link>
+      )}
+      {administers(role) && (
+        <Link to="/admin" className="button quiet" data-testid="to-admin" title={t('admin.title')}>
+          <Icon name="presets" size={18} />
+          <span className="wide-only">{t('admin.title')}</span>
         </Link>
       )}
       {readsAudit(role) && (
-        <Link to="/audit" className="button quiet" data-testid="to-audit">
+        <Link to="/audit" className="button quiet" data-testid="to-audit" title={t('audit.title')}>
           <Icon name="document" size={18} />
           <span className="wide-only">{t('audit.title')}</span>
         </Link>
