@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import urllib3
 
@@ -88,7 +89,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def file_of(path: Path, length: int) -> Path:
     """A file whose every 8 bytes differ."""
-    path.write_bytes(b"".join(i.to_bytes(8, "big") for i in range(length // 8 + 1))[:length])
+    path.write_bytes(np.arange(length // 8 + 1, dtype=">u8").tobytes()[:length])
     return path
 
 
