@@ -6,8 +6,11 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
+import httpx
 import pytest
 
 from tests.support.server import Server
@@ -29,6 +32,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_temporary_names() -> None:
     socket.setdefaulttimeout(60)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_are_read_once() -> Iterator[None]:
+    """httpx reads those of the whole world for each client, also for one that speaks plain HTTP: with each `httpx.get`
+    20 ms of a core, fifty times a second where a test waits for something."""
+    with mock.patch("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context)):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,9 @@ NOTHING: ColumnElement[Any] = literal_column("'{}'::text[]", ARRAY(Text))
 Condition = ColumnElement[bool]
 NAMED_MAX = 2000  # studies, and patients, that a standing names
 FACILITIES_MANY = 32
+# Made once: an alias makes each column of its table anew. Each stands in sub-selects that say what they correlate to.
+_HERE, _THERE, _GRANT, _POLICY = patients.alias(), patients.alias(), grants.alias(), sharing_policies.alias()
+_RESTRICTION, _SERIES = restrictions.alias(), series.alias()
 
 
 def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> Condition:
@@ -197,7 +200,7 @@ def _about(table: FromClause) -> Condition:
 
 def _closed(by: Callable[[FromClause], Condition], *within: FromClause, everywhere: bool = True) -> Condition:
     """Whether a restriction keeps a study closed: said of it, of its patient, or everywhere of the same person."""
-    r, here, there = restrictions.alias(), patients.alias(), patients.alias()
+    r, here, there = _RESTRICTION, _HERE, _THERE
     said = exists().where(_about(r), _in_force(r), by(r))
     of_person = exists().where(
         here.c.id == studies.c.patient_pk, there.c.person_pk == here.c.person_pk, r.c.patient_pk == there.c.id,
@@ -241,7 +244,7 @@ def _shared_with(principal: Principal, standing: Standing | None) -> Condition:
 
 def _shared(principal: Principal, standing: Standing | None = None) -> Condition:
     """Whether the owner's policy opens a study to this facility."""
-    p = sharing_policies.alias()
+    p = _POLICY
     scope: Condition = p.c.scope == literal_column(f"'{Scope.REGION.value}'", Text)
     if principal.facility is not None:
         registered = p.c.scope == literal_column(f"'{Scope.REGISTERED.value}'", Text)
@@ -257,7 +260,7 @@ def _shared(principal: Principal, standing: Standing | None = None) -> Condition
 
 def _has_part(policy: FromClause) -> Condition:
     """Whether a study has a series of a body part that its owner keeps."""
-    mine = series.alias()
+    mine = _SERIES
     part = func.upper(mine.c.body_part) == any_(policy.c.sensitive_body_parts)
     found = exists().where(mine.c.study_pk == studies.c.id, part).correlate(studies, policy)
     return and_(policy.c.sensitive_body_parts != NOTHING, found)
@@ -265,16 +268,17 @@ def _has_part(policy: FromClause) -> Condition:
 
 def _registered(own: ColumnElement[int] | int | None) -> Condition:
     """Whether the patient is a person whom a facility knows too."""
-    here, there = patients.alias(), patients.alias()
+    here, there = _HERE, _THERE
     return exists().where(
         there.c.id == studies.c.patient_pk, here.c.person_pk == there.c.person_pk,
         here.c.facility_id == own,
     ).correlate(studies)  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def granted(principal: Principal) -> Condition:
     """Whether a study was opened to them; also by themselves, in an emergency, which passes what a grant does not."""
-    g, p, care = grants.alias(), sharing_policies.alias(), principal.purpose in CARE
+    g, p, care = _GRANT, _POLICY, principal.purpose in CARE
     mine, elsewhere = and_(_in_force(g), _is_to(principal, g)), _elsewhere(principal)
     kinds = _is(g, *IN_CARE, Kind.EMERGENCY) if care else _is(g, Kind.QUALITY)
     urgent = g.c.kind == EMERGENCY
@@ -290,6 +294,7 @@ def granted(principal: Principal) -> Condition:
     return and_(_has_grants(principal), opened)
 
 
+@lru_cache(maxsize=1024)
 def opened_to(principal: Principal) -> Condition:
     """Whether a study or its patient is named in a grant to them, whatever keeps it closed: by the indexes."""
     grants_of = [
@@ -310,7 +315,7 @@ def opened_to(principal: Principal) -> Condition:
 
 def _has_grants(principal: Principal) -> Condition:
     """The same for all rows: PostgreSQL asks it once. Each addressee by itself, as each has its index."""
-    g = grants.alias()
+    g = _GRANT
     return or_(*(select(exists().where(_in_force(g), to)).scalar_subquery() for to in _to(principal, g)))
 
 

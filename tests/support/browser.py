@@ -6,12 +6,12 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from tests.support.server import PASSWORD, Server
 
@@ -25,14 +25,28 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+_running: list[Browser] = []
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """One browser for all pages that are opened meanwhile: to start and end it takes longer than most of them."""
+    with sync_playwright() as playwright:
+        _running.append(playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS)))
+        try:
+            yield
+        finally:
+            _running.pop().close()
+
+
 @contextmanager
 def page(
     *, width: int = 1280, height: int = 800, language: str = "en-US", touch: bool = False
 ) -> Iterator[Page]:
-    """A page of a fresh browser; fails the test for an uncaught error in the page."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
-        context = browser.new_context(
+    """A page of the running browser, which shares neither cookies nor cache with another; fails the test for an
+    uncaught error in the page."""
+    with nullcontext() if _running else running():
+        context = _running[-1].new_context(
             viewport={"width": width, "height": height}, locale=language, has_touch=touch
         )
         tab = context.new_page()
@@ -42,7 +56,7 @@ def page(
             yield tab
             assert errors == []
         finally:
-            browser.close()
+            context.close()
 
 
 def sign_in(tab: Page, server: Server, name: str = "admin") -> None:

@@ -35,6 +35,7 @@ PASSWORD = "a test's own password"
 PORTS = range(20_000, 32_000)  # below the usual ip_local_port_range
 _ports = itertools.count(random.SystemRandom().randrange(len(PORTS)))
 START_SECONDS, STOP_SECONDS = 90, 60
+LOOK_SECONDS = (0.02, 0.25)  # at first, and where it takes long
 
 
 def free_port() -> int:
@@ -57,14 +58,17 @@ def alive(process: psutil.Process) -> bool:
 
 def eventually(check: Callable[[], Any], seconds: float = 30, what: str = "") -> Any:
     """What `check` returns once it is true; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         value = check()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"not within {seconds} s: {what or check}")
-        time.sleep(0.02)
+        time.sleep(
+            min(max(LOOK_SECONDS[0], waited / 20), LOOK_SECONDS[1])
+        )  # who looks takes time from who works
 
 
 @dataclass
@@ -103,7 +107,7 @@ class Server:
     def start(self) -> Server:
         self.data.mkdir(parents=True, exist_ok=True)
         if "TONGYING_DATABASE_URL" not in self.extra and not self.anew:
-            place_empty_database(self.data)
+            place_empty_database(self.data, self.environment()["TONGYING_ADMIN_PASSWORD"])
         with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
             environment, folder = self.environment(), self.data.parent
             if self.anew:

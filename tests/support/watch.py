@@ -53,8 +53,12 @@ class Use:
         return only
 
 
+def _processes(server: Server, module: str) -> list[psutil.Process]:
+    return [p for each in _parts(server, module) for p in (each, *each.children(recursive=True))]
+
+
 def use(server: Server, module: str = "dicom_node") -> Use:
-    processes = [p for each in _parts(server, module) for p in (each, *each.children(recursive=True))]
+    processes = _processes(server, module)
     return Use(
         frozenset(p.pid for p in processes),
         sum(p.num_threads() for p in processes),
@@ -79,18 +83,26 @@ IN_AND_OUT = ("dicom_node", "viewer_api", "worker.app")  # the parts through whi
 @contextlib.contextmanager
 def memory_watched(server: Server) -> Iterator[Callable[[], dict[str, int]]]:
     """Watches the memory of the parts that bytes go through; gives how far each has risen since, at most, in bytes."""
-    idle = {module: use(server, module).rss_bytes for module in IN_AND_OUT}
+    found = {
+        module: _processes(server, module) for module in IN_AND_OUT
+    }  # to look for them takes longer than to look
+
+    def held(module: str) -> int:
+        return sum(p.memory_info().rss for p in found[module])
+
+    idle = {module: held(module) for module in IN_AND_OUT}
     most, over = dict(idle), threading.Event()
 
     def watch() -> None:
         while not over.wait(WATCH_SECONDS):
             for module in IN_AND_OUT:
-                most[module] = max(most[module], use(server, module).rss_bytes)
+                most[module] = max(most[module], held(module))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
         yield lambda: {module: most[module] - idle[module] for module in IN_AND_OUT}
+        assert watcher.is_alive(), "a process of theirs died"
     finally:
         over.set()
         watcher.join()
@@ -115,12 +127,14 @@ def settled(server: Server, seconds: float = 60) -> None:
 
 def _waiting(server: Server) -> str:
     spooled = sorted(str(p.relative_to(server.data)) for p in (server.data / "spool").glob("*/*/*.seg"))
+    if spooled:
+        return f"spooled: {spooled}"
     try:
         answer = httpx.get(f"{server.url}/readyz", timeout=5)
     except httpx.HTTPError as error:
         return f"no answer: {error!r}"
-    quiet = not spooled and answer.status_code == 200 and answer.json()["packs_waiting"] == 0
-    return "" if quiet else f"{answer.text} {spooled}"
+    quiet = answer.status_code == 200 and answer.json()["packs_waiting"] == 0
+    return "" if quiet else answer.text
 
 
 def whole(server: Server) -> None:

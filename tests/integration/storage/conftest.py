@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from pacs.settings import Settings
 from storage.archive import Archive
 from storage.check import check
 from storage.embedded import EmbeddedDatabase
-from storage.setup import prepare
+from tests.support.prepared import Prepared
 
 
 @pytest.fixture(scope="session")
@@ -22,16 +21,18 @@ def embedded(workspace: Path) -> Iterator[EmbeddedDatabase]:
     database.stop()
 
 
+@pytest.fixture(scope="session")
+def prepared() -> Prepared:
+    return Prepared()
+
+
 @pytest.fixture
-def archive(embedded: EmbeddedDatabase, tmp_path: Path) -> Iterator[Archive]:
+def archive(embedded: EmbeddedDatabase, prepared: Prepared, tmp_path: Path) -> Iterator[Archive]:
     settings = Settings(
         data=tmp_path, database_url=embedded.url, disk_free_bytes_min=0, admin_password="a test's password"
     )
     opened = Archive.open(settings)
-    with opened.database.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    prepare(opened)
+    prepared.again(opened)
     yield opened
     report = check(opened)
     opened.close()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import urllib3
 
@@ -92,7 +93,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def file_of(path: Path, length: int) -> Path:
     """A file whose every 8 bytes differ."""
-    path.write_bytes(b"".join(i.to_bytes(8, "big") for i in range(length // 8 + 1))[:length])
+    path.write_bytes(np.arange(length // 8 + 1, dtype=">u8").tobytes()[:length])
     return path
 
 
