@@ -28,6 +28,12 @@ SECOND = 0.35  # of persons: known to a second facility too
 OBJECTS, MARKED, EMBARGOED = 0.01, 0.002, 0.001  # of patients, studies, studies
 GRANTED = 0.02  # of studies: opened to somebody
 NARROWED = 0.1  # of the facilities that share
+# What triggers would have kept (`storage.index.known`).
+KNOWN = """
+    INSERT INTO known_studies (study_pk, known_to, sort_date) SELECT id, facility_id, sort_date FROM studies
+    UNION SELECT studies.id, there.facility_id, sort_date FROM studies
+    JOIN patients here ON here.id = patient_pk JOIN patients there ON there.person_pk = here.person_pk
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ class Region:
         copy("sharing_policies (facility_id, scope, modalities, sensitive_body_parts)",
              ((base + n, p.scope.value, sorted(p.modalities), sorted(p.sensitive_body_parts))
               for n, p in enumerate(self.policies, 1) if p.scope is not Scope.NONE))  # fmt: skip
+        connection.execute(KNOWN)
         for table in ("facilities", "persons", "patients", "studies", "series"):
             connection.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"

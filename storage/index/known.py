@@ -1,0 +1,37 @@
+"""Which facilities know the person that a study is of: its owner, and those of which the same person is a patient.
+
+Triggers keep it (migration 0024), in the transaction that adds a study or moves a patient to another person. So whether
+a patient is registered somewhere is one look, and what a facility knows is in the order of lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, Column, Connection, Date, ForeignKey, Index, Integer, Table, text
+
+from storage.index.columns import metadata
+
+known_studies = Table(
+    "known_studies", metadata,
+    Column("study_pk", BigInteger, ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True,
+           autoincrement=False),
+    Column("known_to", Integer, ForeignKey("facilities.id"), primary_key=True, autoincrement=False),
+    Column("sort_date", Date, nullable=False),  # as the study has it
+    Index("ix_known_studies_newest", "known_to", "sort_date", "study_pk"),
+)  # fmt: skip
+
+_ASTRAY = text("""
+    WITH known AS (
+        SELECT id AS study_pk, facility_id AS known_to, sort_date FROM studies
+        UNION SELECT studies.id, there.facility_id, sort_date FROM studies
+        JOIN patients here ON here.id = patient_pk JOIN patients there ON there.person_pk = here.person_pk),
+    said AS (SELECT study_pk, known_to, sort_date FROM known_studies)
+    SELECT DISTINCT study_pk FROM ((TABLE known EXCEPT TABLE said) UNION ALL (TABLE said EXCEPT TABLE known)) other
+    ORDER BY study_pk LIMIT :most
+    """)
+
+
+def astray(connection: Connection, limit: int) -> Sequence[int]:
+    """Studies of which the table does not say what is so."""
+    return connection.execute(_ASTRAY, {"most": limit}).scalars().all()
