@@ -121,7 +121,7 @@ class Region:
              ((n, base + f, f"P{n}", name, p if p in twice else None)
               for n, (f, p, name) in enumerate(self.patients)))  # fmt: skip
         copy("studies (id, facility_id, patient_pk, study_uid, study_date, study_time, accession, patient_id,"
-             " patient_name, name_folded, name_tokens, modalities, series_count, instance_count)",
+             " patient_name, name_folded, name_tokens, modalities, body_parts, series_count, instance_count)",
              (self._row(n, base) for n in range(self.count)))  # fmt: skip
         copy("series (id, facility_id, study_pk, series_uid, modality, body_part, instance_count)",
              ((n, base + self.patients[p][0], n, f"1.2.826.0.1.97.{n}", m, part, 100)
@@ -142,11 +142,11 @@ class Region:
             )
 
     def _row(self, number: int, base: int) -> tuple[Any, ...]:
-        patient, day, modality, _ = self.studies[number]
+        patient, day, modality, part = self.studies[number]
         facility, _, name = self.patients[patient]
         return (
             number, base + facility, patient, f"1.2.826.0.1.98.{number}", day, "08:00", f"A{number}",
-            f"P{patient}", name, fold(name), list(name_tokens(name)), [modality], 1, 100,
+            f"P{patient}", name, fold(name), list(name_tokens(name)), [modality], [part], 1, 100,
         )  # fmt: skip
 
     def _restrictions(self, number: int, base: int, now: datetime) -> Iterable[tuple[Any, ...]]:

@@ -73,7 +73,9 @@ def check(
         astray = steps.misplaced(connection, PAGE)
         report.findings += [f"patient {pk} is not where its last step put it" for pk in astray]
         unknown = known.astray(connection, PAGE)
-        report.findings += [f"study {pk}: it is not known who knows its patient" for pk in unknown]
+        report.findings += [
+            f"study {pk} does not say who knows its patient, or its body parts" for pk in unknown
+        ]
         report.incidents = connection.execute(
             select(func.count()).select_from(incidents).where(incidents.c.resolved_at.is_(None))
         ).scalar_one()

@@ -26,8 +26,10 @@ Found = Row[Any]
 def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
     standing = archive.standings.of(principal)
-    statement = compile_query(query, principal, standing)
-    with archive.read_as(principal, listing=True, kept=is_kept(query, standing)) as connection:
+    of_most = query.level is Level.PATIENT and is_of_most(query, standing)
+    statement = compile_query(query, principal, standing, of_most=of_most)
+    kept = is_kept(query, standing) and not of_most
+    with archive.read_as(principal, listing=True, kept=kept) as connection:
         return list(connection.execute(statement))
 
 

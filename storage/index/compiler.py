@@ -138,11 +138,10 @@ def _looked_at(conditions: list[Condition]) -> list[Condition]:
 def _select(level: Level, walk: FromClause | None = None) -> Select[Any]:
     """All there are, or those along a walk."""
     found = studies if walk is None else walk.join(studies, studies.c.id == walk.c.key)
-    # Each study has a patient. The outer join keeps the planner from beginning with patients: where it knows too few of
-    # them it would go through all studies that there are.
-    base = found.outerjoin(patients, patients.c.id == studies.c.patient_pk).join(
-        facilities, facilities.c.id == studies.c.facility_id
-    )
+    # Each study has a patient and a facility. The outer joins keep the planner from beginning with these: where it
+    # knows too few of them it would go through all studies that there are. And a count need not look at them.
+    base = found.outerjoin(patients, patients.c.id == studies.c.patient_pk)
+    base = base.outerjoin(facilities, facilities.c.id == studies.c.facility_id)
     if level is Level.PATIENT:
         return select(*PATIENT_COLUMNS).select_from(base)
     if level is Level.STUDY:

@@ -8,11 +8,12 @@ from sqlalchemy import Connection, Integer, bindparam, select, text
 
 from pacs.access import CARE, PROFESSIONALS, Principal
 from storage.index.tables import studies
-from storage.index.visibility import NAMED_MAX, Standing, granted, opened_to
+from storage.index.visibility import NAMED_MAX, Narrowed, Standing, granted, opened_to
 
 _ASKED = text("""
     WITH own AS (SELECT id FROM facilities WHERE code = :own),
-         shared AS (SELECT facility_id, scope, modalities = '{}' AND sensitive_body_parts = '{}' AS whole
+         shared AS (SELECT facility_id, scope, modalities, sensitive_body_parts,
+                           modalities = '{}' AND sensitive_body_parts = '{}' AS whole
                     FROM sharing_policies WHERE scope <> 'none' AND facility_id IS DISTINCT FROM (SELECT id FROM own)),
          mine AS (SELECT since, until FROM grants WHERE to_facility_id = (SELECT id FROM own)
                   UNION ALL SELECT since, until FROM grants
@@ -22,7 +23,9 @@ _ASKED = text("""
     SELECT (SELECT id FROM own) AS own,
            ARRAY(SELECT facility_id FROM shared WHERE scope = 'region' ORDER BY 1) AS region,
            ARRAY(SELECT facility_id FROM shared WHERE scope = 'registered' ORDER BY 1) AS registered,
-           ARRAY(SELECT facility_id FROM shared WHERE NOT whole ORDER BY 1) AS narrowed,
+           ARRAY(SELECT json_build_array(array_agg(facility_id ORDER BY facility_id), modalities, sensitive_body_parts)
+                 FROM shared WHERE NOT whole GROUP BY modalities, sensitive_body_parts ORDER BY min(facility_id))
+               AS narrowed,
            EXISTS (SELECT FROM restrictions WHERE everywhere AND since <= now() AND (until IS NULL OR until > now()))
                AS everywhere,
            EXISTS (SELECT FROM mine WHERE since <= now() AND until > now()) AS has_grants
@@ -50,7 +53,7 @@ def find_standing(connection: Connection, principal: Principal) -> Standing | No
         own=row.own,
         region=tuple(row.region) if care else (),
         registered=tuple(row.registered) if care and row.own is not None else (),
-        narrowed=tuple(row.narrowed) if care else (),
+        narrowed=tuple(Narrowed(*map(tuple, one)) for one in row.narrowed) if care else (),
         closed=_closed(connection, row.own) if row.everywhere and care else (),
         opened=_opened(connection, principal) if row.has_grants else (),
     )

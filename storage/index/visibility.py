@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -44,15 +44,15 @@ from pacs.access import CARE, OPERATING, PROFESSIONALS, WORKING, Principal, Purp
 from pacs.sharing import Kind, Scope
 from storage.index.known import known_studies
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
-from storage.index.tables import departments, facility_key, patients, series, studies, users
+from storage.index.tables import departments, facility_key, patients, studies, users
 
 IN_CARE = (Kind.REFERRAL, Kind.CONSULTATION, Kind.GRANT)
 EMERGENCY = literal_column("'emergency'", Text)
 NOTHING: ColumnElement[Any] = literal_column("'{}'::text[]", ARRAY(Text))
 Condition = ColumnElement[bool]
-Some = Callable[..., Condition]
 NAMED_MAX = 500  # studies, and patients, that a standing names
 FACILITIES_MANY = 16
+KINDS_MAX = 16  # of policies, whose words a condition has
 
 
 def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> Condition:
@@ -62,16 +62,24 @@ def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> C
     return true() if principal.facility is None else facility_id == _own(principal)
 
 
+class Narrowed(NamedTuple):
+    """Facilities that share only studies of these modalities, if there are any, and none of these body parts."""
+
+    facilities: tuple[int, ...]
+    modalities: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What is the same for all studies that somebody asks for (`storage.index.standing`): keys of facilities that share
-    with them, `narrowed` those of these that share a part; and of studies that were opened to them, None where they are
-    many."""
+    with them, `narrowed` those of these that share a part, by what they keep; and of studies that were opened to them,
+    None where they are many."""
 
     own: int | None
     region: tuple[int, ...]
     registered: tuple[int, ...]
-    narrowed: tuple[int, ...]
+    narrowed: tuple[Narrowed, ...]
     # Patients of persons of whom a restriction says `everywhere`; not by the keys of studies, which may come anew in
     # the moment for which it is remembered. None where they are many.
     closed: tuple[int, ...] | None
@@ -89,7 +97,7 @@ def visible(principal: Principal, standing: Standing | None = None, *, of_most: 
     within a CASE: PostgreSQL looks for no index in it, does not weigh each key, and expects half of what else is
     found, so that a plan which is kept is as good as one that is made with its values. `of_most`: it will be asked of
     most studies there are."""
-    condition = _condition(principal, standing, _any if of_most else _some)
+    condition = _condition(principal, standing, of_most)
     if standing is None:
         return condition
     return as_text(case((condition, true()), else_=false()), "seen").condition
@@ -128,21 +136,22 @@ def _given(value: Any) -> tuple[Any, ...]:
     return "{" + ",".join(written) + "}", NULLTYPE
 
 
-def _condition(principal: Principal, standing: Standing | None, some: Some) -> Condition:
+def _condition(principal: Principal, standing: Standing | None, of_most: bool) -> Condition:
     if principal.is_operator:
         return true()
     if principal.role is Role.LINK:
-        return and_(_linked(principal), ~_closed(lambda r: _is(r, "embargo"), some))
+        return and_(_linked(principal), ~_closed(lambda r: _is(r, "embargo")))
     arms: list[Condition] = [false()]
     everywhere = None if standing is None else standing.closed
     if principal.facility is not None and reads_own(principal.role, principal.purpose):
         mine = studies.c.facility_id == (_own(principal) if standing is None else standing.own)
         if principal.role not in WORKING:
-            mine = and_(mine, ~_closed(lambda r: _is(r, "embargo", "sensitive"), some, everywhere=everywhere))
+            closed = _closed(lambda r: _is(r, "embargo", "sensitive"), everywhere=everywhere, of_most=of_most)
+            mine = and_(mine, ~closed)
         arms.append(mine)
     if principal.role in PROFESSIONALS and principal.purpose in CARE:
-        shared = _shared_with(principal, standing, some)
-        arms.append(and_(shared, ~_closed(lambda _: true(), some, everywhere=everywhere)))
+        shared = _shared_with(principal, standing, of_most)
+        arms.append(and_(shared, ~_closed(lambda _: true(), everywhere=everywhere, of_most=of_most)))
     if principal.role in PROFESSIONALS and principal.purpose in (*CARE, Purpose.QUALITY):
         if standing is None or standing.opened is None:
             arms.append(granted(principal))
@@ -192,21 +201,22 @@ def _some(*where: Condition, within: tuple[FromClause, ...] = ()) -> Condition:
     return select(one).where(*where).limit(one).correlate(studies, *within).scalar_subquery().is_not(None)
 
 
-def _any(*where: Condition, within: tuple[FromClause, ...] = ()) -> Condition:
-    """The same where that is better."""
-    return exists().where(*where).correlate(studies, *within)
-
-
 def _closed(
     by: Callable[[FromClause], Condition],
-    some: Some,
     *within: FromClause,
     everywhere: tuple[int, ...] | None = None,
+    of_most: bool = False,
 ) -> Condition:
     """Whether a restriction keeps a study closed: said of it, of its patient, or everywhere of the same person
     (`everywhere`: those patients, where they are known)."""
     r, here, there = restrictions.alias(), patients.alias(), patients.alias()
-    said = [some(about, _in_force(r), by(r), within=within) for about in _about(r)]
+    said = [_some(about, _in_force(r), by(r), within=within) for about in _about(r)]
+    if of_most:  # all that are named, read once, tell of nearly each study that it is not
+        columns = studies.c.study_uid, studies.c.patient_pk
+        named = (
+            c.in_(select(r.c[c.name]).where(r.c[c.name].is_not(None), _in_force(r), by(r))) for c in columns
+        )
+        said = [and_(*both) for both in zip(named, said, strict=True)]
     if everywhere is not None:
         return or_(*said, among(studies.c.patient_pk, everywhere))
     any_said = select(exists().where(restrictions.c.everywhere)).scalar_subquery()
@@ -217,19 +227,32 @@ def _closed(
     return or_(*said, and_(any_said, of_person))
 
 
-def _shared_with(principal: Principal, standing: Standing | None, some: Some) -> Condition:
+def _shared_with(principal: Principal, standing: Standing | None, of_most: bool) -> Condition:
     """Whether another facility shares a study with them."""
     if standing is None:
         return and_(_elsewhere(principal), _shared(principal))
     owner = studies.c.facility_id
     shared = among(owner, standing.region)
     if standing.registered:
-        shared = or_(shared, and_(among(owner, standing.registered), _registered(standing.own, some)))
-    if standing.narrowed:
-        p = sharing_policies.alias()
-        passes = exists().where(p.c.facility_id == owner, *_passes(p)).correlate(studies)
-        shared = and_(shared, or_(~among(owner, standing.narrowed), passes))
-    return shared
+        shared = or_(shared, and_(among(owner, standing.registered), _registered(standing.own, of_most)))
+    return and_(shared, *_narrowing(standing.narrowed))
+
+
+def _narrowing(narrowed: tuple[Narrowed, ...]) -> list[Condition]:
+    """Whether a study is of what its owner shares: as its policy says, where there are many kinds of policies."""
+    owner = studies.c.facility_id
+    if len(narrowed) > KINDS_MAX:
+        p, some = sharing_policies.alias(), tuple(key for one in narrowed for key in one.facilities)
+        passes = exists().where(p.c.facility_id == owner, *_passes(p.c.modalities, p.c.sensitive_body_parts))
+        return [or_(~among(owner, some), passes.correlate(studies))]
+    return [
+        or_(~among(owner, one.facilities), and_(*_passes(_words(one.modalities), _words(one.parts))))
+        for one in narrowed
+    ]
+
+
+def _words(values: tuple[str, ...]) -> ColumnElement[Any]:
+    return literal(list(values), ARRAY(Text))
 
 
 def _shared(principal: Principal) -> Condition:
@@ -239,28 +262,23 @@ def _shared(principal: Principal) -> Condition:
     if principal.facility is not None:
         registered = p.c.scope == literal_column(f"'{Scope.REGISTERED.value}'", Text)
         scope = or_(scope, and_(registered, _registered(_own(principal))))
-    return exists().where(p.c.facility_id == studies.c.facility_id, scope, *_passes(p)).correlate(studies)
+    passes = _passes(p.c.modalities, p.c.sensitive_body_parts)
+    return exists().where(p.c.facility_id == studies.c.facility_id, scope, *passes).correlate(studies)
 
 
-def _passes(policy: FromClause) -> tuple[Condition, Condition]:
-    """Whether a study is of what its owner's policy does not keep: by modalities, by body parts."""
-    of = policy.c
-    kept = and_(studies.c.modalities != NOTHING, studies.c.modalities.contained_by(of.modalities))
-    return or_(of.modalities == NOTHING, kept), ~_has_part(policy)
+def _passes(modalities: ColumnElement[Any], parts: ColumnElement[Any]) -> tuple[Condition, Condition]:
+    """Whether a study is of what a policy does not keep."""
+    of = studies.c
+    kept = and_(of.modalities != NOTHING, of.modalities.contained_by(modalities))
+    return or_(modalities == NOTHING, kept), ~of.body_parts.overlap(parts)
 
 
-def _has_part(policy: FromClause) -> Condition:
-    """Whether a study has a series of a body part that its owner keeps."""
-    mine = series.alias()
-    part = func.upper(mine.c.body_part) == any_(policy.c.sensitive_body_parts)
-    found = exists().where(mine.c.study_pk == studies.c.id, part).correlate(studies, policy)
-    return and_(policy.c.sensitive_body_parts != NOTHING, found)
-
-
-def _registered(own: ColumnElement[int] | int | None, some: Some = _some) -> Condition:
+def _registered(own: ColumnElement[int] | int | None, of_most: bool = False) -> Condition:
     """Whether the patient is a person whom a facility knows too."""
     known = known_studies.c
-    return some(known.study_pk == studies.c.id, known.known_to == own)
+    if of_most:
+        return studies.c.id.in_(select(known.study_pk).where(known.known_to == own))
+    return _some(known.study_pk == studies.c.id, known.known_to == own)
 
 
 def granted(principal: Principal) -> Condition:
@@ -275,11 +293,10 @@ def granted(principal: Principal) -> Condition:
         marked = and_(_is(r, "sensitive"), ~urgent, ~g.c.sensitive)
         return or_(_is(r, "embargo"), objected, marked)
 
-    withheld = exists().where(p.c.facility_id == studies.c.facility_id, _has_part(p)).correlate(studies)
+    kept = studies.c.body_parts.overlap(p.c.sensitive_body_parts)
+    withheld = exists().where(p.c.facility_id == studies.c.facility_id, kept).correlate(studies)
     passes = or_(urgent, g.c.sensitive, ~and_(elsewhere, withheld))
-    opened = (
-        exists().where(or_(*_about(g)), mine, kinds, ~_closed(keeps, _some, g), passes).correlate(studies)
-    )
+    opened = exists().where(or_(*_about(g)), mine, kinds, ~_closed(keeps, g), passes).correlate(studies)
     return and_(_has_grants(principal), opened)
 
 

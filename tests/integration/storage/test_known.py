@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, event, func, insert, select, update
+from sqlalchemy import Connection, delete, event, func, insert, literal, select, update
 
 from pacs.access import Principal, Role
 from pacs.attributes import Level
@@ -17,7 +17,7 @@ from pacs.query import Query, attribute, match
 from pacs.sharing import Policy, Scope
 from storage.archive import Archive
 from storage.index.known import astray, known_studies
-from storage.index.tables import facilities, patients, persons, studies
+from storage.index.tables import facilities, patients, persons, series, studies
 from storage.persons import link, undo, unlink
 from storage.search import search, total
 from storage.sharing import set_policy
@@ -44,12 +44,19 @@ def move_somebody(one: Case) -> None:
             update(patients).where(patients.c.id.in_(chance.sample(keys, 2))).values(person_pk=chance.choice(people)),
             update(studies).where(studies.c.id == of).values(study_date=DAY - timedelta(days=chance.randint(0, 9))),
             delete(studies).where(studies.c.id == of),
+            delete(series).where(series.c.study_pk == of, series.c.body_part != "HEAD"),
+            update(series).where(series.c.study_pk == of).values(body_part=chance.choice(["", "Head", "KNEE"])),
+            insert(series).from_select(
+                ["facility_id", "study_pk", "series_uid", "body_part"],
+                select(studies.c.facility_id, studies.c.id, literal("1.9"), literal(chance.choice(["", "knee"])))
+                .where(studies.c.id == of),
+            ),
             insert(patients).values(
                 facility_id=select(func.min(facilities.c.id)).scalar_subquery(), patient_id="new",
                 person_pk=chance.choice(people),
             ),
         ],
-        3,
+        4,
     ):  # fmt: skip
         connection.execute(statement)
         assert astray(connection, 10) == [], one.told

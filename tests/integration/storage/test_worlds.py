@@ -26,7 +26,7 @@ from storage.index.compiler import compile_query
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
 from storage.index.standing import find_standing
 from storage.index.tables import departments, facilities, patients, persons, series, studies, users
-from storage.index.visibility import FACILITIES_MANY, Standing, visible
+from storage.index.visibility import FACILITIES_MANY, KINDS_MAX, Narrowed, Standing, visible
 
 WORLDS = 2000
 ASKERS = 2  # of each world; of the first the smaller condition too
@@ -256,7 +256,9 @@ def _forms(standing: Standing | None) -> list[Standing | None]:
     """As it is, as where much would have to be named, and as where many facilities share."""
     if standing is None:
         return [None]
-    many = replace(standing, closed=None, opened=None)
+    kinds = tuple(Narrowed((facility,), one.modalities, one.parts)
+                  for one in standing.narrowed for facility in one.facilities)  # fmt: skip
+    many = replace(standing, closed=None, opened=None, narrowed=kinds * (KINDS_MAX + 1))
     return [standing, many, replace(standing, region=standing.region + NOWHERE)]
 
 
