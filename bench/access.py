@@ -70,6 +70,7 @@ KINDS = (
                                                 ("ModalitiesInStudy", "CT"))),
     Kind("newest", lambda _: _query(limit=50)),
     Kind("one day, counted", lambda a: _query(("StudyDate", f"{a.day:%Y%m%d}")), counted=True),
+    Kind("newest, all counted", lambda _: _query(limit=50), counted=True),
 )  # fmt: skip
 
 

@@ -28,6 +28,12 @@ SECOND = 0.35  # of persons: known to a second facility too
 OBJECTS, MARKED, EMBARGOED = 0.01, 0.002, 0.001  # of patients, studies, studies
 GRANTED = 0.02  # of studies: opened to somebody
 NARROWED = 0.1  # of the facilities that share
+# What triggers would have kept (`storage.index.known`).
+KNOWN = """
+    INSERT INTO known_studies (study_pk, known_to, sort_date) SELECT id, facility_id, sort_date FROM studies
+    UNION SELECT studies.id, there.facility_id, sort_date FROM studies
+    JOIN patients here ON here.id = patient_pk JOIN patients there ON there.person_pk = here.person_pk
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ class Region:
              ((n, base + f, f"P{n}", name, p if p in twice else None)
               for n, (f, p, name) in enumerate(self.patients)))  # fmt: skip
         copy("studies (id, facility_id, patient_pk, study_uid, study_date, study_time, accession, patient_id,"
-             " patient_name, name_folded, name_tokens, modalities, series_count, instance_count)",
+             " patient_name, name_folded, name_tokens, modalities, body_parts, series_count, instance_count)",
              (self._row(n, base) for n in range(self.count)))  # fmt: skip
         copy("series (id, facility_id, study_pk, series_uid, modality, body_part, instance_count)",
              ((n, base + self.patients[p][0], n, f"1.2.826.0.1.97.{n}", m, part, 100)
@@ -129,17 +135,18 @@ class Region:
         copy("sharing_policies (facility_id, scope, modalities, sensitive_body_parts)",
              ((base + n, p.scope.value, sorted(p.modalities), sorted(p.sensitive_body_parts))
               for n, p in enumerate(self.policies, 1) if p.scope is not Scope.NONE))  # fmt: skip
+        connection.execute(KNOWN)
         for table in ("facilities", "persons", "patients", "studies", "series"):
             connection.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
             )
 
     def _row(self, number: int, base: int) -> tuple[Any, ...]:
-        patient, day, modality, _ = self.studies[number]
+        patient, day, modality, part = self.studies[number]
         facility, _, name = self.patients[patient]
         return (
             number, base + facility, patient, f"1.2.826.0.1.98.{number}", day, "08:00", f"A{number}",
-            f"P{patient}", name, fold(name), list(name_tokens(name)), [modality], 1, 100,
+            f"P{patient}", name, fold(name), list(name_tokens(name)), [modality], [part], 1, 100,
         )  # fmt: skip
 
     def _restrictions(self, number: int, base: int, now: datetime) -> Iterable[tuple[Any, ...]]:

@@ -60,6 +60,19 @@ def query_tokens(text: str) -> list[str]:
     return tokens
 
 
+def sure_tokens(pattern: str) -> list[str]:
+    """Those of a pattern's words whose beginning is known: that do not follow a wildcard."""
+    beginnings = (
+        word.split("*")[0].split("?")[0] for word in pattern.replace("=", "^").replace("^", " ").split()
+    )
+    return query_tokens(" ".join(b for b in beginnings if b))
+
+
+def are_telling(tokens: list[str]) -> bool:
+    """Whether few have such a name: a syllable alone, or a family name in letters, is that of every tenth."""
+    return len(tokens) > 1 or any(len(token) > 1 and is_han(token[0]) for token in tokens)
+
+
 def _runs(word: str) -> list[str]:
     """Parts of a word, each all Han or all not."""
     return re.findall(r"[\u3400-\u9fff\U00020000-\U0003ffff]+|[^\u3400-\u9fff\U00020000-\U0003ffff]+", word)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from storage import contents
 from storage.audit.recorder import Recorder
 from storage.blobs import ObjectStore, open_store
 from storage.contents import Entry
-from storage.database import Database, open_database, planned_anew
+from storage.database import Database, open_database
 from storage.index.tables import series_packs
 from storage.packnames import contents_key, metadata_key
 from storage.shelf import Shelf
@@ -46,18 +46,18 @@ class Archive:
 
     @contextmanager
     def read_as(
-        self, principal: Principal, *, listing: bool = False, anew: bool = False
+        self, principal: Principal, *, listing: bool = False, kept: bool = False
     ) -> Iterator[Connection]:
         """For one statement that reads studies for somebody: behind the second wall (`storage.index.wall`), which does
-        not stand in for `visible`. Who may see everything reads before it. `listing`: as lists do; `anew`: planned with
-        its values each time."""
+        not stand in for `visible`. Who may see everything reads before it. `listing`: as lists do; `kept`: its plan
+        is as good for any values."""
         database = self.database
         behind = (
             database.read()
             if principal.is_operator
-            else database.read_behind(self.standings.wall(principal), listing=listing)
+            else database.read_behind(self.standings.wall(principal), listing=listing, kept=kept)
         )
-        with behind as connection, planned_anew(connection) if anew else nullcontext():
+        with behind as connection:
             yield connection
 
     def entries(self, connection: Connection, series_pk: int) -> list[Entry]:

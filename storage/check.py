@@ -19,7 +19,7 @@ from storage.archive import Archive
 from storage.audit.verify import verify as verify_trail
 from storage.blobs import ObjectReader
 from storage.contents import Entry
-from storage.index import steps, wall
+from storage.index import known, steps, wall
 from storage.index.erasures import known_keys
 from storage.index.tables import asides, incidents, instances, packs, series, series_packs, studies
 from storage.packnames import progressive_key, thumbnail_key
@@ -72,6 +72,10 @@ def check(
         _check_instances(connection, report)
         astray = steps.misplaced(connection, PAGE)
         report.findings += [f"patient {pk} is not where its last step put it" for pk in astray]
+        unknown = known.astray(connection, PAGE)
+        report.findings += [
+            f"study {pk} does not say who knows its patient, or its body parts" for pk in unknown
+        ]
         report.incidents = connection.execute(
             select(func.count()).select_from(incidents).where(incidents.c.resolved_at.is_(None))
         ).scalar_one()

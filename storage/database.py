@@ -57,11 +57,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def read_behind(self, seen: Wall, *, listing: bool = False) -> Iterator[Connection]:
+    def read_behind(self, seen: Wall, *, listing: bool = False, kept: bool = False) -> Iterator[Connection]:
         """`read`, where PostgreSQL gives no more of studies and series than `seen` lets through. `listing`: as lists do
-        (`storage.index.wall`)."""
+        (`storage.index.wall`); `kept`: its plan is as good for any values."""
         with self._readers.connect() as connection:
-            wall.go_behind(connection, seen, listing=listing)
+            wall.go_behind(connection, seen, listing=listing, kept=kept)
             yield connection
 
     @contextmanager
@@ -73,19 +73,6 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
         self._readers.dispose()
-
-
-@contextmanager
-def planned_anew(connection: Connection) -> Iterator[None]:
-    """For a statement whose best plan depends on its values, so that it is planned with them each time: PostgreSQL
-    would soon keep one plan for all of them."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection), "it is psycopg's"
-    kept, driver.prepare_threshold = driver.prepare_threshold, None
-    try:
-        yield
-    finally:
-        driver.prepare_threshold = kept
 
 
 def _engine(url: str, **more: Any) -> Engine:

@@ -11,35 +11,26 @@ from sqlalchemy import Row, func, select
 
 from pacs.access import Principal
 from pacs.attributes import Level
-from pacs.query import Equal, Query
+from pacs.query import Query
 from storage.archive import Archive
 from storage.index.compiler import compile_query
 from storage.index.tables import series_packs
-from storage.index.visibility import Standing
+from storage.index.within import is_kept, is_of_most
 
 BATCH = 100  # series whose packs are asked for at once
 COUNTED_MAX = 1_000_000  # rows
 SERIES_SCANNED_MAX = 500  # for one query at the instance level
-# A value of these is of few studies.
-FEW = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "AccessionNumber")
 Found = Row[Any]
 
 
 def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     """Studies or series (columns of `storage.index.compiler`); raises BadQuery."""
     standing = archive.standings.of(principal)
-    statement = compile_query(query, principal, standing)
-    anew = _is_planned_anew(query, standing)
-    with archive.read_as(principal, listing=True, anew=anew) as connection:
+    of_most = query.level is Level.PATIENT and is_of_most(query, standing)
+    statement = compile_query(query, principal, standing, of_most=of_most)
+    kept = is_kept(query, standing) and not of_most
+    with archive.read_as(principal, listing=True, kept=kept) as connection:
         return list(connection.execute(statement))
-
-
-def _is_planned_anew(query: Query, standing: Standing | None) -> bool:
-    """Who sees a small part of a list is told it by a plan that knows how much that is. What names a few studies is
-    found by its index, whoever asks, and who sees much walks the list as who sees all: PostgreSQL may keep the plan,
-    which it takes longer to make than to follow."""
-    named = any(isinstance(m, Equal) and m.attribute.keyword in FEW for m in query.matches)
-    return not (standing is None or standing.is_wide or named)
 
 
 def total(archive: Archive, query: Query, principal: Principal) -> int | None:
@@ -47,12 +38,15 @@ def total(archive: Archive, query: Query, principal: Principal) -> int | None:
     that match. None where that takes more than the index."""
     if query.rest or any(m.attribute.level is Level.IMAGE for m in query.matches):
         return None
-    every = replace(query, limit=COUNTED_MAX + 1, offset=0, after=None)
+    every = replace(query, limit=None, offset=0, after=None)
     standing = archive.standings.of(principal)
-    whole = compile_query(every, principal, standing).order_by(None)
+    of_most = is_of_most(query, standing)
+    whole = compile_query(every, principal, standing, of_most=of_most).order_by(None)
     found = whole.limit(COUNTED_MAX + 1).subquery()
     counted = func.sum(found.c.instance_count) if query.level is Level.IMAGE else func.count()
-    with archive.read_as(principal, listing=True, anew=standing is not None) as connection:
+    with archive.read_as(
+        principal, listing=True, kept=is_kept(query, standing) and not of_most
+    ) as connection:
         return int(connection.execute(select(counted).select_from(found)).scalar_one() or 0)
 
 
@@ -61,8 +55,7 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
     assert query.level is Level.IMAGE, "the other levels are answered by search"
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing).limit(SERIES_SCANNED_MAX + 1)
-    anew = _is_planned_anew(query, standing)
-    with archive.read_as(principal, listing=True, anew=anew) as connection:
+    with archive.read_as(principal, listing=True, kept=is_kept(query, standing)) as connection:
         found = list(connection.execute(statement))
     return found[:SERIES_SCANNED_MAX], len(found) > SERIES_SCANNED_MAX
 

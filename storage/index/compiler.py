@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
-from typing import Any
+from datetime import date, datetime, time
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, and_, cast, false, func, or_, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pacs.access import Principal
 from pacs.attributes import Attribute, Level, above
 from pacs.errors import BadQuery
 from pacs.matching import PAIRS
-from pacs.names import fold, query_tokens
+from pacs.names import fold, query_tokens, sure_tokens
 from pacs.query import Between, Equal, Fuzzy, Match, Position, Query, Wildcard
 from pacs.uids import uid_hash
 from storage.index.tables import facilities, instances, patients, series, studies
 from storage.index.visibility import Standing, visible
+from storage.index.within import is_named, is_of_study_date, names, within
 
 STUDY_COLUMNS = (
     studies.c.id.label("study_pk"), studies.c.study_uid, studies.c.study_date, studies.c.study_time,
@@ -48,47 +67,81 @@ PATIENT_COLUMNS = (
         "patient_instance_count"
     ),
 )  # fmt: skip
-NEWEST_FIRST = (studies.c.sort_date.desc(), studies.c.id.desc())
+Condition = ColumnElement[bool]
 
 
-def compile_query(query: Query, principal: Principal, standing: Standing | None = None) -> Select[Any]:
+class Place(NamedTuple):
+    """Where a study stands in the list: as the table has it, or a walk."""
+
+    day: ColumnElement[date]
+    key: ColumnElement[int]
+
+
+IN_ALL = Place(studies.c.sort_date, studies.c.id)
+NEWEST_FIRST = (IN_ALL.day.desc(), IN_ALL.key.desc())
+
+
+def compile_query(
+    query: Query, principal: Principal, standing: Standing | None = None, *, of_most: bool = False
+) -> Select[Any]:
     """Studies, or series with their study, that match and may be seen; newest first.
 
-    At the IMAGE level: the series in which matching instances may be.
+    At the IMAGE level: the series in which matching instances may be. `of_most`: most of what matches is looked at.
     """
-    statement = _select(query.level).where(visible(principal, standing), _not_empty(query.level))
-    matches, periods = _periods(query) if query.combined else (query.matches, [])
-    statement = statement.where(*periods)
-    for match in matches:
-        condition = _condition(match, query.level)
-        if condition is not None:
-            statement = statement.where(condition)
-    if query.words:
-        statement = statement.where(_words(query.words))
-    if query.after is not None:
-        statement = statement.where(_after(query.after, query.level))
-    if query.level is Level.PATIENT:
-        newest = (
-            statement.ext(distinct_on(studies.c.patient_pk))
-            .order_by(studies.c.patient_pk, *NEWEST_FIRST)
-            .subquery()
-        )
-        statement = select(newest).order_by(newest.c.sort_date.desc(), newest.c.study_pk.desc())
+    level, named = query.level, is_named(query)
+    walk = None if standing is None or standing.is_wide or named else within(principal, standing)
+    place = IN_ALL if walk is None else Place(walk.c.sort_date, walk.c.key)
+    found, others = _matching(query, place)
+    if standing is not None and (named or walk is not None):
+        others = _looked_at(others)
+    seen = visible(principal, standing, of_most=of_most)
+    statement = _select(level, walk).where(*found, *others, _not_empty(level), seen)
+    if level is Level.PATIENT:
+        ordered = statement.order_by(studies.c.patient_pk, *NEWEST_FIRST)
+        one = ordered.ext(distinct_on(studies.c.patient_pk)).subquery()
+        statement = select(one).order_by(one.c.sort_date.desc(), one.c.study_pk.desc())
     else:
-        statement = statement.order_by(*NEWEST_FIRST)
-    if query.level in (Level.SERIES, Level.IMAGE):
+        statement = statement.order_by(place.day.desc(), place.key.desc())
+    if level in (Level.SERIES, Level.IMAGE):
         statement = statement.order_by(series.c.number.asc().nulls_last(), series.c.id)
-    if query.level is not Level.IMAGE:
-        statement = statement.limit(query.limit).offset(query.offset)
+    if level is not Level.IMAGE:
+        statement = statement.limit(_most(query, standing)).offset(query.offset or None)
     return statement
 
 
-def _select(level: Level) -> Select[Any]:
-    # Each study has a patient. The outer join keeps the planner from beginning with patients: where it knows too few of
-    # them it would go through all studies that there are.
-    base = studies.outerjoin(patients, patients.c.id == studies.c.patient_pk).join(
-        facilities, facilities.c.id == studies.c.facility_id
-    )
+def _most(query: Query, standing: Standing | None) -> Any:
+    """Written out where the plan is one to be kept: PostgreSQL would else believe that it shows a tenth of all."""
+    limit = query.limit
+    return limit if standing is None or limit is None else literal_column(str(limit), Integer)
+
+
+def _matching(query: Query, place: Place) -> tuple[list[Condition], list[Condition]]:
+    """What is named, and where in the list it is, which is found by an index; and what else must match."""
+    matches, found, others = _periods(query, place) if query.combined else (query.matches, [], [])
+    for match in matches:
+        condition = _condition(match, query.level, place)
+        if condition is not None:
+            (found if names(match) or is_of_study_date(match) else others).append(condition)
+    if query.words:
+        found.append(_words(query.words))
+    if query.after is not None:
+        found.append(_after(query.after, query.level, place))
+    return found, others
+
+
+def _looked_at(conditions: list[Condition]) -> list[Condition]:
+    """Within a CASE PostgreSQL looks for no index: each that is found otherwise is looked at."""
+    return [case((and_(*conditions), true()), else_=false())] if conditions else []
+
+
+@lru_cache(maxsize=1024)
+def _select(level: Level, walk: FromClause | None = None) -> Select[Any]:
+    """All there are, or those along a walk."""
+    found = studies if walk is None else walk.join(studies, studies.c.id == walk.c.key)
+    # Each study has a patient and a facility. The outer joins keep the planner from beginning with these: where it
+    # knows too few of them it would go through all studies that there are. And a count need not look at them.
+    base = found.outerjoin(patients, patients.c.id == studies.c.patient_pk)
+    base = base.outerjoin(facilities, facilities.c.id == studies.c.facility_id)
     if level is Level.PATIENT:
         return select(*PATIENT_COLUMNS).select_from(base)
     if level is Level.STUDY:
@@ -98,17 +151,17 @@ def _select(level: Level) -> Select[Any]:
     )
 
 
-def _not_empty(level: Level) -> ColumnElement[bool]:
+def _not_empty(level: Level) -> Condition:
     """What a query lists can be retrieved (promise P7): a row without instances is not listed."""
     return (series if level in (Level.SERIES, Level.IMAGE) else studies).c.instance_count > 0
 
 
-def _condition(match: Match | Fuzzy, level: Level) -> ColumnElement[bool] | None:
+def _condition(match: Match | Fuzzy, level: Level, place: Place) -> Condition | None:
     of = match.attribute
     if of.level not in above(level):
         raise BadQuery(f"{of.keyword} cannot be matched at the {level.lower()} level")
     if isinstance(match, Fuzzy):
-        tokens: ColumnElement[bool] = studies.c.name_tokens.contains(query_tokens(match.text))
+        tokens: Condition = studies.c.name_tokens.contains(query_tokens(match.text))
         return tokens
     if of.level is Level.IMAGE:
         return _instance_condition(match)
@@ -118,7 +171,7 @@ def _condition(match: Match | Fuzzy, level: Level) -> ColumnElement[bool] | None
     if isinstance(column.type, ARRAY):
         return _among(column, match)
     if isinstance(match, Between):
-        return _between(column, match)
+        return _between(column, match, place)
     if isinstance(match, Wildcard):
         return column.ilike(_like(match.pattern), escape="\\")
     if of.vr in ("IS", "US"):
@@ -135,11 +188,10 @@ def _column(of: Attribute) -> ColumnElement[Any]:
     return table.c[of.column]
 
 
-def _between(column: ColumnElement[Any], match: Between) -> ColumnElement[bool]:
-    if (
-        column is studies.c.study_date
-    ):  # the indexes have its stand-in, which is the same where there is a date
-        return and_(column.is_not(None), _between(studies.c.sort_date, match))
+def _between(column: ColumnElement[Any], match: Between, place: Place) -> Condition:
+    # The indexes have its stand-in, which is the same where there is a date.
+    if column is studies.c.study_date:
+        return and_(column.is_not(None), _between(place.day, match, place))
     ends = []
     if match.low is not None:
         ends.append(column >= match.low)
@@ -148,20 +200,21 @@ def _between(column: ColumnElement[Any], match: Between) -> ColumnElement[bool]:
     return and_(*ends)
 
 
-def _periods(query: Query) -> tuple[list[Match | Fuzzy], list[ColumnElement[bool]]]:
-    """Ranges of dates with ranges of times as one period each, and the other matches."""
+def _periods(query: Query, place: Place) -> tuple[list[Match | Fuzzy], list[Condition], list[Condition]]:
+    """Ranges of dates with ranges of times as one period each, after the other matches: the days, and the moments."""
     ranges = {m.attribute.tag: m for m in query.matches if isinstance(m, Between) and _is_range(m)}
     pairs = [
         (ranges[day], ranges[clock]) for day, clock in PAIRS.items() if day in ranges and clock in ranges
     ]
-    conditions: list[ColumnElement[bool]] = []
+    whole: list[Condition] = []
+    moments: list[Condition] = []
     for days, times in pairs:
         moment = _column(days.attribute) + _column(times.attribute)
         low, high = (datetime.combine(d, t) if d else None for d, t in _ends(days, times))
-        period = _between(moment, Between(days.attribute, low, high))
-        conditions += [moment.is_not(None), period, _between(_column(days.attribute), days)]
+        moments += [moment.is_not(None), _between(moment, Between(days.attribute, low, high), place)]
+        whole.append(_between(_column(days.attribute), days, place))
     used = {id(match) for pair in pairs for match in pair}
-    return [m for m in query.matches if id(m) not in used], conditions
+    return [m for m in query.matches if id(m) not in used], whole, moments
 
 
 def _ends(days: Between, times: Between) -> list[tuple[Any, Any]]:
@@ -184,7 +237,7 @@ def _like(pattern: str) -> str:
     return escaped.replace("*", "%").replace("?", "_")
 
 
-def _name(match: Match) -> ColumnElement[bool]:
+def _name(match: Match) -> Condition:
     """Any component group, without regard to case and accents. The tokens make it fast: a word that stands whole
     or by its beginning in the pattern must be among them."""
     assert isinstance(match, Equal | Wildcard)
@@ -192,31 +245,21 @@ def _name(match: Match) -> ColumnElement[bool]:
     return or_(*(_one_name(p) for p in patterns))
 
 
-def _one_name(pattern: str) -> ColumnElement[bool]:
+def _one_name(pattern: str) -> Condition:
     folded = _like(fold(pattern).strip("="))  # `=王*` asks for that group, whatever stands before
     groups = or_(*(studies.c.name_folded.like(form, escape="\\") for form in
                    (folded, folded + "=%", "%=" + folded, "%=" + folded + "=%")))  # fmt: skip
-    sure = query_tokens(" ".join(part for part in _sure_parts(pattern)))
+    sure = sure_tokens(pattern)
     return and_(studies.c.name_tokens.contains(sure), groups) if sure else groups
 
 
-def _sure_parts(pattern: str) -> list[str]:
-    """Words of a pattern whose beginning is known: those that do not follow a wildcard."""
-    parts = []
-    for word in pattern.replace("=", "^").replace("^", " ").split():
-        beginning = word.split("*")[0].split("?")[0]
-        if beginning:
-            parts.append(beginning)
-    return parts
-
-
-def _among(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
+def _among(column: ColumnElement[Any], match: Match) -> Condition:
     """Any of several values."""
     if isinstance(match, Wildcard):
         joined = func.array_to_string(column, "\\")
         return or_(*(joined.like(form, escape="\\") for form in _listed(_like(match.pattern))))
     assert isinstance(match, Equal)
-    overlap: ColumnElement[bool] = column.overlap(list(match.any_of))
+    overlap: Condition = column.overlap(list(match.any_of))
     return overlap
 
 
@@ -224,7 +267,7 @@ def _listed(pattern: str) -> tuple[str, ...]:
     return pattern, pattern + "\\\\%", "%\\\\" + pattern, "%\\\\" + pattern + "\\\\%"
 
 
-def _instance_condition(match: Match) -> ColumnElement[bool] | None:
+def _instance_condition(match: Match) -> Condition | None:
     """SOP Instance UIDs lead to their series by the narrow rows; all else is matched in the metadata."""
     if match.attribute.keyword != "SOPInstanceUID" or not isinstance(match, Equal):
         return None
@@ -232,7 +275,7 @@ def _instance_condition(match: Match) -> ColumnElement[bool] | None:
     return series.c.id.in_(select(instances.c.series_pk).where(instances.c.uid_hash.in_(hashes)))
 
 
-def _words(text: str) -> ColumnElement[bool]:
+def _words(text: str) -> Condition:
     """What a person types: the beginnings of names in any script, or of a patient ID or accession number."""
     text = text.strip()
     tokens = query_tokens(text)
@@ -242,13 +285,13 @@ def _words(text: str) -> ColumnElement[bool]:
     return or_(by_name, by_id)
 
 
-def _after(position: Position, level: Level) -> ColumnElement[bool]:
+def _after(position: Position, level: Level, of: Place) -> Condition:
     """Below this place of the list: a row comparison, which the index answers at once however deep it is."""
-    study, place = tuple_(studies.c.sort_date, studies.c.id), tuple_(*position[:2])
+    study, place = tuple_(of.day, of.key), tuple_(*position[:2])
     if len(position) == 2:
         return study < place
     number, key = position[2:]
-    later: ColumnElement[bool] = series.c.number.is_(None) & (series.c.id > key)
+    later: Condition = series.c.number.is_(None) & (series.c.id > key)
     if number is not None:
         same = (series.c.number == number) & (series.c.id > key)
         later = or_(series.c.number > number, series.c.number.is_(None), same)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.index import credentials, exchange, identity, ledger, sharing, tables
+from storage.index import credentials, exchange, identity, known, ledger, sharing, tables
 from storage.index.columns import metadata as SCHEMA
 
-__all__ = ["SCHEMA", "credentials", "exchange", "identity", "ledger", "sharing", "tables"]
+__all__ = ["SCHEMA", "credentials", "exchange", "identity", "known", "ledger", "sharing", "tables"]

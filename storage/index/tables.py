@@ -129,6 +129,7 @@ studies = Table(
     Column("modalities", ARRAY(Text), nullable=False, server_default="{}"),
     Column("sop_classes", ARRAY(Text), nullable=False, server_default="{}"),
     Column("regions", ARRAY(Text), nullable=False, server_default="{}"),  # code items, as JSON
+    Column("body_parts", ARRAY(Text), nullable=False, server_default="{}"),  # of its series, by triggers, in capitals
     count("series_count"),
     count("instance_count"),
     count("bytes"),

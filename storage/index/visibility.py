@@ -12,19 +12,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    BindParameter,
     ColumnElement,
     FromClause,
+    Integer,
     Text,
     and_,
     any_,
     bindparam,
     case,
-    cast,
     exists,
     false,
     func,
@@ -41,18 +42,20 @@ from sqlalchemy.types import NULLTYPE
 
 from pacs.access import CARE, OPERATING, PROFESSIONALS, WORKING, Principal, Purpose, Role, reads_own
 from pacs.sharing import Kind, Scope
+from storage.index.known import known_studies
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
-from storage.index.tables import departments, facility_key, patients, series, studies, users
+from storage.index.tables import departments, facility_key, patients, studies, users
 
 IN_CARE = (Kind.REFERRAL, Kind.CONSULTATION, Kind.GRANT)
 EMERGENCY = literal_column("'emergency'", Text)
 NOTHING: ColumnElement[Any] = literal_column("'{}'::text[]", ARRAY(Text))
 Condition = ColumnElement[bool]
-NAMED_MAX = 2000  # studies, and patients, that a standing names
-FACILITIES_MANY = 32
+NAMED_MAX = 500  # studies, and patients, that a standing names
+FACILITIES_MANY = 16
+KINDS_MAX = 16  # of policies, whose words a condition has
 # Made once: an alias makes each column of its table anew. Each stands in sub-selects that say what they correlate to.
 _HERE, _THERE, _GRANT, _POLICY = patients.alias(), patients.alias(), grants.alias(), sharing_policies.alias()
-_RESTRICTION, _SERIES = restrictions.alias(), series.alias()
+_RESTRICTION = restrictions.alias()
 
 
 def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> Condition:
@@ -62,66 +65,70 @@ def facility_visible(principal: Principal, facility_id: ColumnElement[int]) -> C
     return true() if principal.facility is None else facility_id == _own(principal)
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """What restrictions in force keep from somebody: patients by their keys, studies by `spelled`, and not by the keys
-    of rows that may come anew in the moment for which it is remembered."""
+class Narrowed(NamedTuple):
+    """Facilities that share only studies of these modalities, if there are any, and none of these body parts."""
 
-    patients: tuple[int, ...] = ()
-    study_uids: tuple[str, ...] = ()  # of any facility
-    studies: tuple[str, ...] = ()
-
-
-def spelled(facility_id: ColumnElement[int], study_uid: ColumnElement[str]) -> ColumnElement[str]:
-    """A study of a facility as one text."""
-    return cast(facility_id, Text).concat(":").concat(study_uid)
+    facilities: tuple[int, ...]
+    modalities: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What is the same for all studies that somebody asks for (`storage.index.standing`): keys of facilities that share
-    with them, `narrowed` those that share a part; and of studies that were opened to them, None where they are many."""
+    with them, `narrowed` those of these that share a part, by what they keep; and of studies that were opened to them,
+    None where they are many."""
 
     own: int | None
     region: tuple[int, ...]
     registered: tuple[int, ...]
-    narrowed: tuple[int, ...]
-    # Of persons who are registered here, at facilities `registered`, and at `narrowed`; None where they are many.
-    patients: tuple[int, ...] | None
-    patients_narrowed: tuple[int, ...] | None
-    everywhere: bool  # whether any restriction concerns other facilities' studies of a person
-    closed: Closed | None  # None where there are many
+    narrowed: tuple[Narrowed, ...]
+    # Patients of persons of whom a restriction says `everywhere`; not by the keys of studies, which may come anew in
+    # the moment for which it is remembered. None where they are many.
+    closed: tuple[int, ...] | None
     opened: tuple[int, ...] | None
 
     @property
     def is_wide(self) -> bool:
-        """Whether so many facilities share with them that what they see is much of any list: it is walked as for who
-        sees all, and each study is looked at; no index of facilities or patients is of use."""
-        return len(self.region) + len(self.narrowed) >= FACILITIES_MANY
+        """Whether so many facilities share with them that what they see is much of any list."""
+        return len(self.region) >= FACILITIES_MANY
 
 
 @lru_cache(maxsize=1024)
-def visible(principal: Principal, standing: Standing | None = None) -> Condition:
+def visible(principal: Principal, standing: Standing | None = None, *, of_most: bool = False) -> Condition:
     """The condition under which a row of `studies` may be seen. With the principal's standing it is a smaller one, and
-    PostgreSQL knows what it can expect; what keeps a study closed is then what the standing says of it."""
-    condition = _condition(principal, standing)
+    within a CASE: PostgreSQL looks for no index in it, does not weigh each key, and expects half of what else is
+    found, so that a plan which is kept is as good as one that is made with its values. `of_most`: it will be asked of
+    most studies there are."""
+    condition = _condition(principal, standing, of_most)
     if standing is None:
         return condition
-    # Within a CASE PostgreSQL looks for no index, and does not weigh each key: half of the list is what it expects.
-    return _as_text(case((condition, true()), else_=false()) if standing.is_wide else condition)
+    return as_text(case((condition, true()), else_=false()), "seen").condition
 
 
-def _as_text(condition: Condition) -> Condition:
-    """The same as text, in which SQLAlchemy has nothing to look for when it looks for a statement that it knows. Only
-    within a statement on `studies` its sub-selects are about the row."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A condition as text, and its values."""
+
+    text: str
+    given: tuple[BindParameter[Any], ...]
+
+    @property
+    def condition(self) -> Condition:
+        """SQLAlchemy has nothing to look for in it when it looks for a statement that it knows."""
+        as_one: Any = text(self.text).bindparams(*self.given)
+        return as_one  # type: ignore[no-any-return]
+
+
+def as_text(condition: Condition, prefix: str) -> Written:
+    """Only within a statement on `studies` its sub-selects are about the row."""
     statement = select(studies.c.id).where(condition)
     compiled = statement.compile(dialect=PGDialect_psycopg(paramstyle="named"))  # type: ignore[no-untyped-call]
     head, written = str(compiled).split("\nWHERE ", 1)
     assert "WHERE" not in head, "the condition begins at the first one"
-    named = re.sub(r"(?<!:):(\w+)::", r":seen_\1 ::", written)
-    given = [bindparam(f"seen_{name}", *_given(value)) for name, value in compiled.params.items()]
-    as_text: Any = text(f"({named})").bindparams(*given)
-    return as_text  # type: ignore[no-any-return]
+    named = re.sub(r"(?<!:):(\w+)::", rf":{prefix}_\1 ::", written)
+    given = (bindparam(f"{prefix}_{name}", *_given(value)) for name, value in compiled.params.items())
+    return Written(f"({named})", tuple(given))
 
 
 def _given(value: Any) -> tuple[Any, ...]:
@@ -132,39 +139,32 @@ def _given(value: Any) -> tuple[Any, ...]:
     return "{" + ",".join(written) + "}", NULLTYPE
 
 
-def _condition(principal: Principal, standing: Standing | None) -> Condition:
+def _condition(principal: Principal, standing: Standing | None, of_most: bool) -> Condition:
     if principal.is_operator:
         return true()
     if principal.role is Role.LINK:
         return and_(_linked(principal), ~_closed(lambda r: _is(r, "embargo")))
-    everywhere = standing is None or standing.everywhere
-    mine: Condition = false()
-    shared: Condition = false()
+    arms: list[Condition] = [false()]
+    everywhere = None if standing is None else standing.closed
     if principal.facility is not None and reads_own(principal.role, principal.purpose):
         mine = studies.c.facility_id == (_own(principal) if standing is None else standing.own)
+        if principal.role not in WORKING:
+            closed = _closed(lambda r: _is(r, "embargo", "sensitive"), everywhere=everywhere, of_most=of_most)
+            mine = and_(mine, ~closed)
+        arms.append(mine)
     if principal.role in PROFESSIONALS and principal.purpose in CARE:
-        shared = _shared_with(principal, standing)
-    if standing is not None and standing.closed is not None:
-        is_open = _open(standing.closed)
-        arms = (
-            [mine, and_(shared, is_open)] if principal.role in WORKING else [and_(or_(mine, shared), is_open)]
-        )
-    elif principal.role in WORKING:
-        arms = [mine, and_(shared, ~_closed(lambda _: true(), everywhere=everywhere))]
-    else:
-        elsewhere = _elsewhere(principal, standing)
-        closed = _closed(lambda r: or_(_is(r, "embargo", "sensitive"), elsewhere), everywhere=everywhere)
-        arms = [and_(or_(mine, shared), ~closed)]
+        shared = _shared_with(principal, standing, of_most)
+        arms.append(and_(shared, ~_closed(lambda _: true(), everywhere=everywhere, of_most=of_most)))
     if principal.role in PROFESSIONALS and principal.purpose in (*CARE, Purpose.QUALITY):
         if standing is None or standing.opened is None:
             arms.append(granted(principal))
         elif standing.opened:
-            arms.append(_among(studies.c.id, standing.opened))
+            arms.append(among(studies.c.id, standing.opened))
     return or_(*arms)
 
 
-def _among(column: ColumnElement[Any], keys: tuple[Any, ...]) -> Condition:
-    """As one array, so that the statement is the same however many they are."""
+def among(column: ColumnElement[Any], keys: tuple[Any, ...]) -> Condition:
+    """Whether it is one of these: as one array, so that the statement is the same however many they are."""
     if not keys:
         return false()
     return column == any_(literal(list(keys), ARRAY(column.type)))
@@ -174,10 +174,8 @@ def _own(principal: Principal) -> ColumnElement[int]:
     return facility_key(principal.facility).scalar_subquery()
 
 
-def _elsewhere(principal: Principal, standing: Standing | None = None) -> Condition:
-    if principal.facility is None:
-        return true()
-    return studies.c.facility_id != (_own(principal) if standing is None else standing.own)
+def _elsewhere(principal: Principal) -> Condition:
+    return true() if principal.facility is None else studies.c.facility_id != _own(principal)
 
 
 def _in_force(table: FromClause) -> Condition:
@@ -190,89 +188,100 @@ def _is(table: FromClause, *kinds: str) -> Condition:
     return or_(*(table.c.kind == literal_column(f"'{kind}'", Text) for kind in kinds))
 
 
-def _about(table: FromClause) -> Condition:
-    """Whether it was said of this study, or of its patient."""
-    of_study = and_(table.c.study_uid == studies.c.study_uid, table.c.study_uid != "")
-    return and_(
-        table.c.facility_id == studies.c.facility_id, or_(of_study, table.c.patient_pk == studies.c.patient_pk)
-    )  # fmt: skip
+def _about(table: FromClause) -> tuple[Condition, Condition]:
+    """Whether it was said of this study, and whether of its patient: each has its index."""
+    owned = table.c.facility_id == studies.c.facility_id
+    of_study = and_(
+        owned, table.c.study_uid == studies.c.study_uid, table.c.study_uid != literal_column("''", Text)
+    )
+    return of_study, and_(owned, table.c.patient_pk == studies.c.patient_pk)
 
 
-def _closed(by: Callable[[FromClause], Condition], *within: FromClause, everywhere: bool = True) -> Condition:
-    """Whether a restriction keeps a study closed: said of it, of its patient, or everywhere of the same person."""
+def _some(*where: Condition, within: tuple[FromClause, ...] = ()) -> Condition:
+    """Whether there is a row: looked for by an index, study by study. Of EXISTS PostgreSQL may read all there are
+    before the first study is looked at."""
+    one = literal_column("1", Integer)
+    return select(one).where(*where).limit(one).correlate(studies, *within).scalar_subquery().is_not(None)
+
+
+def _closed(
+    by: Callable[[FromClause], Condition],
+    *within: FromClause,
+    everywhere: tuple[int, ...] | None = None,
+    of_most: bool = False,
+) -> Condition:
+    """Whether a restriction keeps a study closed: said of it, of its patient, or everywhere of the same person
+    (`everywhere`: those patients, where they are known)."""
     r, here, there = _RESTRICTION, _HERE, _THERE
-    said = exists().where(_about(r), _in_force(r), by(r))
-    of_person = exists().where(
+    said = [_some(about, _in_force(r), by(r), within=within) for about in _about(r)]
+    if of_most:  # all that are named, read once, tell of nearly each study that it is not
+        columns = studies.c.study_uid, studies.c.patient_pk
+        named = (
+            c.in_(select(r.c[c.name]).where(r.c[c.name].is_not(None), _in_force(r), by(r))) for c in columns
+        )
+        said = [and_(*both) for both in zip(named, said, strict=True)]
+    if everywhere is not None:
+        return or_(*said, among(studies.c.patient_pk, everywhere))
+    any_said = select(exists().where(restrictions.c.everywhere)).scalar_subquery()
+    of_person = _some(
         here.c.id == studies.c.patient_pk, there.c.person_pk == here.c.person_pk, r.c.patient_pk == there.c.id,
-        r.c.everywhere, _in_force(r), by(r),
+        r.c.everywhere, _in_force(r), by(r), within=within,
     )  # fmt: skip
-    outer = (studies, *within)
-    if not everywhere:
-        return said.correlate(*outer)
-    some = select(exists().where(restrictions.c.everywhere)).scalar_subquery()
-    return or_(said.correlate(*outer), and_(some, of_person.correlate(*outer)))
+    return or_(*said, and_(any_said, of_person))
 
 
-def _open(closed: Closed) -> Condition:
-    """Whether none of what is closed concerns a study."""
-    of = studies.c
-    arms: list[Condition] = [true()]
-    if closed.patients:
-        arms.append(~_among(of.patient_pk, closed.patients))
-    if closed.studies:  # most are told by the UID alone
-        there = _among(spelled(of.facility_id, of.study_uid), closed.studies)
-        arms.append(~and_(_among(of.study_uid, closed.study_uids), there))
-    return and_(*arms)
-
-
-def _shared_with(principal: Principal, standing: Standing | None) -> Condition:
+def _shared_with(principal: Principal, standing: Standing | None, of_most: bool) -> Condition:
     """Whether another facility shares a study with them."""
     if standing is None:
         return and_(_elsewhere(principal), _shared(principal))
     owner = studies.c.facility_id
-    arms: list[Condition] = [false()]
-    if standing.region:
-        arms.append(_among(owner, standing.region))
-    if standing.patients is None:
-        arms.append(and_(_among(owner, standing.registered), _registered(standing.own)))
-    else:
-        arms.append(_among(studies.c.patient_pk, standing.patients))
-    if standing.narrowed:
-        arms.append(and_(_among(owner, standing.narrowed), _shared(principal, standing)))
-    return or_(*arms)
+    shared = among(owner, standing.region)
+    if standing.registered:
+        shared = or_(shared, and_(among(owner, standing.registered), _registered(standing.own, of_most)))
+    return and_(shared, *_narrowing(standing.narrowed))
 
 
-def _shared(principal: Principal, standing: Standing | None = None) -> Condition:
+def _narrowing(narrowed: tuple[Narrowed, ...]) -> list[Condition]:
+    """Whether a study is of what its owner shares: as its policy says, where there are many kinds of policies."""
+    owner = studies.c.facility_id
+    if len(narrowed) > KINDS_MAX:
+        p, some = _POLICY, tuple(key for one in narrowed for key in one.facilities)
+        passes = exists().where(p.c.facility_id == owner, *_passes(p.c.modalities, p.c.sensitive_body_parts))
+        return [or_(~among(owner, some), passes.correlate(studies))]
+    return [
+        or_(~among(owner, one.facilities), and_(*_passes(_words(one.modalities), _words(one.parts))))
+        for one in narrowed
+    ]
+
+
+def _words(values: tuple[str, ...]) -> ColumnElement[Any]:
+    return literal(list(values), ARRAY(Text))
+
+
+def _shared(principal: Principal) -> Condition:
     """Whether the owner's policy opens a study to this facility."""
     p = _POLICY
     scope: Condition = p.c.scope == literal_column(f"'{Scope.REGION.value}'", Text)
     if principal.facility is not None:
         registered = p.c.scope == literal_column(f"'{Scope.REGISTERED.value}'", Text)
-        known = standing.patients_narrowed if standing is not None else None
-        own = _own(principal) if standing is None else standing.own
-        is_here = _registered(own) if known is None else _among(studies.c.patient_pk, known)
-        scope = or_(scope, and_(registered, is_here))
-    kept = and_(studies.c.modalities != NOTHING, studies.c.modalities.contained_by(p.c.modalities))
-    return exists().where(
-        p.c.facility_id == studies.c.facility_id, or_(p.c.modalities == NOTHING, kept), scope, ~_has_part(p)
-    ).correlate(studies)  # fmt: skip
+        scope = or_(scope, and_(registered, _registered(_own(principal))))
+    passes = _passes(p.c.modalities, p.c.sensitive_body_parts)
+    return exists().where(p.c.facility_id == studies.c.facility_id, scope, *passes).correlate(studies)
 
 
-def _has_part(policy: FromClause) -> Condition:
-    """Whether a study has a series of a body part that its owner keeps."""
-    mine = _SERIES
-    part = func.upper(mine.c.body_part) == any_(policy.c.sensitive_body_parts)
-    found = exists().where(mine.c.study_pk == studies.c.id, part).correlate(studies, policy)
-    return and_(policy.c.sensitive_body_parts != NOTHING, found)
+def _passes(modalities: ColumnElement[Any], parts: ColumnElement[Any]) -> tuple[Condition, Condition]:
+    """Whether a study is of what a policy does not keep."""
+    of = studies.c
+    kept = and_(of.modalities != NOTHING, of.modalities.contained_by(modalities))
+    return or_(modalities == NOTHING, kept), ~of.body_parts.overlap(parts)
 
 
-def _registered(own: ColumnElement[int] | int | None) -> Condition:
+def _registered(own: ColumnElement[int] | int | None, of_most: bool = False) -> Condition:
     """Whether the patient is a person whom a facility knows too."""
-    here, there = _HERE, _THERE
-    return exists().where(
-        there.c.id == studies.c.patient_pk, here.c.person_pk == there.c.person_pk,
-        here.c.facility_id == own,
-    ).correlate(studies)  # fmt: skip
+    known = known_studies.c
+    if of_most:
+        return studies.c.id.in_(select(known.study_pk).where(known.known_to == own))
+    return _some(known.study_pk == studies.c.id, known.known_to == own)
 
 
 @lru_cache(maxsize=1024)
@@ -288,9 +297,10 @@ def granted(principal: Principal) -> Condition:
         marked = and_(_is(r, "sensitive"), ~urgent, ~g.c.sensitive)
         return or_(_is(r, "embargo"), objected, marked)
 
-    withheld = exists().where(p.c.facility_id == studies.c.facility_id, _has_part(p)).correlate(studies)
+    kept = studies.c.body_parts.overlap(p.c.sensitive_body_parts)
+    withheld = exists().where(p.c.facility_id == studies.c.facility_id, kept).correlate(studies)
     passes = or_(urgent, g.c.sensitive, ~and_(elsewhere, withheld))
-    opened = exists().where(_about(g), mine, kinds, ~_closed(keeps, g), passes).correlate(studies)
+    opened = exists().where(or_(*_about(g)), mine, kinds, ~_closed(keeps, g), passes).correlate(studies)
     return and_(_has_grants(principal), opened)
 
 

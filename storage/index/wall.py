@@ -22,7 +22,9 @@ from storage.index.tables import series, studies
 ROLE, SCHEMA, LISTS = "tongying_reader", "tongying_wall", "tongying_lists"
 MISSING = f"the second wall is missing: there is no role {ROLE} that we may take (docs/deployment.md)"
 _WALLED: dict[Table, str] = {studies: "id", series: "study_pk"}  # and the column that names the study
-_READ = ("facilities", "series_packs", "packs", "instances", "grants", "restrictions", "sharing_policies")
+_READ = (
+    "facilities", "series_packs", "packs", "instances", "grants", "restrictions", "sharing_policies", "known_studies",
+)  # fmt: skip
 _READ_IN_PART = {
     "patients": "id, facility_id, person_pk, issuer", "users": "id, name", "departments": "id, facility_id, code",
     "share_links": "id, facility_id, patient_pk, study_uids, since, until",
@@ -34,9 +36,10 @@ _STANDS = """
 _BUILT = text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema")
 _SET = (
     "SELECT set_config('tongying.facilities', $1, false), set_config('tongying.studies', $2, false),"
-    " set_config('search_path', $3, false)"
+    " set_config('search_path', $3, false), set_config('plan_cache_mode', $4, false)"
 )
-_PATH, _BEHIND = "path of tables", "behind"
+_PATH, _BEHIND, _TELL = "path of tables", "behind", b"tell"
+KEPT, AUTO = "force_generic_plan", "auto"
 log = get("wall")
 
 
@@ -132,27 +135,29 @@ def enter(connection: Any, record: Any) -> None:
         else:
             log.warning("second_wall_missing", reason="no role or no views")
     connection.commit()
+    connection.pgconn.prepare(_TELL, _SET.encode())
     record.info[_PATH], record.info[_BEHIND] = f"{SCHEMA}, {path}" if stands_ else None, None
 
 
-def go_behind(connection: Connection, wall: Wall, *, listing: bool) -> None:
-    """Tell a connection that entered what it may see, if that is not what it was told last."""
-    info, wanted = connection.info, (wall, listing)
+def go_behind(connection: Connection, wall: Wall, *, listing: bool, kept: bool) -> None:
+    """Tell a connection that entered what it may see, if that is not what it was told last. `kept`: PostgreSQL keeps
+    the plan, whatever it believes of the values; it else makes those of most lists anew."""
+    info, wanted = connection.info, (wall, listing, kept)
     if info[_PATH] is None or info[_BEHIND] == wanted:
         return
     info[_BEHIND] = None  # what it sees is not known until it was told
     path = f"{LISTS}, {info[_PATH]}" if listing else info[_PATH]
-    _tell(connection, [wall.facilities, wall.studies, path])
+    _tell(connection, [wall.facilities, wall.studies, path, KEPT if kept else AUTO])
     info[_BEHIND] = wanted
 
 
 def _tell(connection: Connection, values: list[str]) -> None:
-    """By libpq itself: where readers take turns it is told with each statement, and SQLAlchemy and psycopg would take
-    longer over it than PostgreSQL. Raises OperationalError."""
+    """By libpq itself, and prepared: where readers take turns it is told with each statement, and SQLAlchemy and
+    psycopg would take longer over it than PostgreSQL. Raises OperationalError."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection), "it is psycopg's"
     try:
-        told = driver.pgconn.exec_params(_SET.encode(), [value.encode() for value in values])
+        told = driver.pgconn.exec_prepared(_TELL, [value.encode() for value in values])
         failed = told.status != psycopg.pq.ExecStatus.TUPLES_OK
     except psycopg.Error:
         failed = True

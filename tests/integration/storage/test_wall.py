@@ -164,7 +164,7 @@ def test_a_connection_whose_words_failed_is_told_anew(
     with pytest.raises(exc.DataError), archive.database.read_behind(Wall("none", "none")) as connection:
         shown(connection)
     with monkeypatch.context() as patched:
-        patched.setattr(wall, "_SET", "SELECT no_function($1, $2, $3)")
+        patched.setattr(wall, "_TELL", b"nothing of that name is prepared")
         with pytest.raises(exc.OperationalError), archive.read_as(B) as connection:
             pytest.fail("it was not told")
     with archive.read_as(A) as connection:

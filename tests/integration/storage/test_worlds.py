@@ -18,15 +18,19 @@ import pytest
 from sqlalchemy import Connection, func, insert, select
 
 from pacs.access import CARE, Action, Principal, Purpose, Reason, Role, reason
+from pacs.attributes import Level
+from pacs.query import Query
 from pacs.sharing import Grant, Kind, Objection, Policy, Scope, StudyFacts
 from storage.archive import Archive
+from storage.index.compiler import compile_query
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
 from storage.index.standing import find_standing
 from storage.index.tables import departments, facilities, patients, persons, series, studies, users
-from storage.index.visibility import FACILITIES_MANY, Standing, visible
+from storage.index.visibility import FACILITIES_MANY, KINDS_MAX, Narrowed, Standing, visible
 
 WORLDS = 2000
 ASKERS = 2  # of each world; of the first the smaller condition too
+LISTED = 0.1  # of which the list is asked for too, which may be walked (`storage.index.within`)
 CODES = ("A", "B", "C", "D")
 DEPARTMENTS = ("EMERGENCY", "RADIOLOGY")
 MODALITIES, PARTS = ("CT", "MR", "US"), ("HEAD", "BREAST", "pelvis", "")
@@ -252,7 +256,9 @@ def _forms(standing: Standing | None) -> list[Standing | None]:
     """As it is, as where much would have to be named, and as where many facilities share."""
     if standing is None:
         return [None]
-    many = replace(standing, patients=None, patients_narrowed=None, closed=None, opened=None)
+    kinds = tuple(Narrowed((facility,), one.modalities, one.parts)
+                  for one in standing.narrowed for facility in one.facilities)  # fmt: skip
+    many = replace(standing, closed=None, opened=None, narrowed=kinds * (KINDS_MAX + 1))
     return [standing, many, replace(standing, region=standing.region + NOWHERE)]
 
 
@@ -290,6 +296,12 @@ def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> 
             if turn == 0:
                 for form in _forms(find_standing(one.connection, who)):
                     assert _shown(one.connection, visible(who, form)) == shown, f"{one.told}: {who} {form}"
+                    if one.chance.random() < LISTED:
+                        counted = _shown(one.connection, visible(who, form, of_most=True))
+                        assert counted == shown, f"{one.told}: {who} {form}"
+                        list_ = compile_query(Query(Level.STUDY, limit=100), who, form)
+                        listed = [row.study_pk for row in one.connection.execute(list_)]
+                        assert listed == sorted(shown, reverse=True), f"{one.told}: {who} {form}"
             for study, pk, row in zip(facts_of, one.written.studies, one.world.studies, strict=True):
                 why = reason(who, Action.SEE, study, who.purpose, one.world.now)
                 seen[why or "nothing"] += 1

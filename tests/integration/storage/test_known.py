@@ -1,0 +1,172 @@
+"""Which facilities know a study (`storage.index.known`): kept by triggers, whatever moves patients, adds studies or
+takes them away, also at the same moment; and lists that walk along it. The fixture's `check` looks at it again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, delete, event, func, insert, literal, select, update
+
+from pacs.access import Principal, Role
+from pacs.attributes import Level
+from pacs.query import Query, attribute, match
+from pacs.sharing import Policy, Scope
+from storage.archive import Archive
+from storage.index.known import astray, known_studies
+from storage.index.tables import facilities, patients, persons, series, studies
+from storage.persons import link, undo, unlink
+from storage.search import search, total
+from storage.sharing import set_policy
+from tests.integration.storage.test_persons import Arrive, arrive
+from tests.integration.storage.test_worlds import Case, cases, fixed
+
+WORLDS = 60
+ADMIN = Principal("admin", Role.ADMINISTRATOR)
+WEST = Principal("reader", Role.RADIOLOGIST, "WEST")
+SECONDS = 10
+DAY = date(2026, 7, 6)
+__all__ = ["arrive", "fixed"]
+
+
+def move_somebody(one: Case) -> None:
+    """What steps of links do, and indexing, and a Rejection Note."""
+    chance, connection = one.chance, one.connection
+    keys = list(connection.execute(select(patients.c.id)).scalars())
+    people = [None, *connection.execute(select(persons.c.id)).scalars()]
+    of = chance.choice(one.written.studies)
+    for statement in chance.sample(
+        [
+            update(patients).where(patients.c.id == chance.choice(keys)).values(person_pk=chance.choice(people)),
+            update(patients).where(patients.c.id.in_(chance.sample(keys, 2))).values(person_pk=chance.choice(people)),
+            update(studies).where(studies.c.id == of).values(study_date=DAY - timedelta(days=chance.randint(0, 9))),
+            delete(studies).where(studies.c.id == of),
+            delete(series).where(series.c.study_pk == of, series.c.body_part != "HEAD"),
+            update(series).where(series.c.study_pk == of).values(body_part=chance.choice(["", "Head", "KNEE"])),
+            insert(series).from_select(
+                ["facility_id", "study_pk", "series_uid", "body_part"],
+                select(studies.c.facility_id, studies.c.id, literal("1.9"), literal(chance.choice(["", "knee"])))
+                .where(studies.c.id == of),
+            ),
+            insert(patients).values(
+                facility_id=select(func.min(facilities.c.id)).scalar_subquery(), patient_id="new",
+                person_pk=chance.choice(people),
+            ),
+        ],
+        4,
+    ):  # fmt: skip
+        connection.execute(statement)
+        assert astray(connection, 10) == [], one.told
+
+
+def test_what_is_known_is_so_whatever_moves(archive: Archive, fixed: dict[str, dict[Any, int]]) -> None:
+    known = 0
+    for one in cases(archive, fixed, WORLDS):
+        assert astray(one.connection, 10) == [], one.told
+        move_somebody(one)
+        elsewhere = known_studies.join(studies, studies.c.id == known_studies.c.study_pk)
+        query = select(func.count()).select_from(elsewhere)
+        known += one.connection.execute(
+            query.where(studies.c.facility_id != known_studies.c.known_to)
+        ).scalar_one()
+    assert known > WORLDS // 2, known
+
+
+def test_check_finds_what_is_astray(archive: Archive, fixed: dict[str, dict[Any, int]]) -> None:
+    for one in cases(archive, fixed, 1):
+        key = one.written.studies[0]
+        one.connection.execute(delete(known_studies).where(known_studies.c.study_pk == key))
+        assert astray(one.connection, 10) == [key]
+
+
+def listed(archive: Archive, *keys: tuple[str, str]) -> int:
+    """For the radiologist of WEST: how many, in the list and counted."""
+    archive.standings.forget()
+    query = Query(Level.STUDY, tuple(m for m in (match(attribute(n), v) for n, v in keys) if m), limit=50)
+    found = search(archive, query, WEST)
+    assert total(archive, query, WEST) == len(found)
+    return len(found)
+
+
+def test_a_link_opens_and_its_end_closes(archive: Archive, arrive: Arrive) -> None:
+    east, west = arrive("EAST"), arrive("WEST")
+    set_policy(archive, ADMIN, "EAST", Policy(Scope.REGISTERED))
+    assert listed(archive) == 1
+    batch = link(archive, ADMIN, east, west)
+    assert listed(archive) == listed(archive, ("PatientName", "逄*")) == 2
+    arrive("EAST", "another", name="王^芳")
+    assert listed(archive) == 2
+    undo(archive, ADMIN, batch)
+    assert listed(archive) == 1
+    link(archive, ADMIN, west, east)
+    assert listed(archive) == 2
+    unlink(archive, ADMIN, east)
+    assert listed(archive) == 1
+
+
+def added(connection: Connection, patient: int) -> None:
+    """A study as indexing adds it: the patient's row is locked first."""
+    row = connection.execute(select(patients).where(patients.c.id == patient).with_for_update()).one()
+    values = {
+        "facility_id": row.facility_id,
+        "patient_pk": patient,
+        "study_uid": "1.2.3",
+        "instance_count": 0,
+    }
+    connection.execute(insert(studies).values(values))
+
+
+@pytest.mark.parametrize("which", ["who is moved", "who stays"])
+def test_who_adds_and_who_links_at_the_same_moment_see_each_other(
+    archive: Archive, arrive: Arrive, which: str
+) -> None:
+    east, west = arrive("EAST"), arrive("WEST")
+    other = arrive("LOCAL")
+    link(archive, ADMIN, west, other)  # so EAST's is moved to their person
+    patient = east if which == "who is moved" else west
+    linking = threading.Thread(target=link, args=(archive, ADMIN, east, west))
+    with archive.database.begin() as connection:
+        added(connection, patient)
+        linking.start()
+        linking.join(0.2)
+        assert linking.is_alive(), "it waits for the study"
+    linking.join(SECONDS)
+    with archive.database.begin() as connection:
+        assert astray(connection, 10) == []
+        of_study = known_studies.join(studies, studies.c.id == known_studies.c.study_pk)
+        known = select(func.count()).select_from(of_study).where(studies.c.study_uid == "1.2.3")
+        assert connection.execute(known).scalar_one() == 3, "all three know it"
+        connection.execute(delete(studies).where(studies.c.study_uid == "1.2.3"))
+
+
+@pytest.fixture
+def modes(archive: Archive) -> Iterator[list[str]]:
+    """How PostgreSQL was to plan what lists ask of it."""
+    seen: list[str] = []
+
+    def ask(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM studies" in statement or "within" in statement:
+            seen.append(connection.connection.driver_connection.execute("SHOW plan_cache_mode").fetchone()[0])
+
+    event.listen(archive.database._readers, "before_cursor_execute", ask)
+    yield seen
+    event.remove(archive.database._readers, "before_cursor_execute", ask)
+
+
+def test_plans_are_kept_where_they_are_as_good_for_any_values(
+    archive: Archive, arrive: Arrive, modes: list[str]
+) -> None:
+    arrive("WEST", "W1")
+    assert (
+        listed(archive)
+        == listed(archive, ("ModalitiesInStudy", "CT"))
+        == listed(archive, ("PatientID", "W1"))
+        == 1
+    )
+    assert set(modes) == {"force_generic_plan"}
+    modes.clear()
+    search(archive, Query(Level.STUDY, words="W", limit=50), WEST)  # a beginning, of which an index must know
+    assert modes == ["auto"]

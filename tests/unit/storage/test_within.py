@@ -1,0 +1,57 @@
+"""Which lists are found by an index of names, which are walked, and whose plans are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pacs.attributes import Level
+from pacs.query import Query, attribute, match
+from storage.index.visibility import FACILITIES_MANY, Standing
+from storage.index.within import is_kept, is_named, is_of_most
+
+WIDE = Standing(1, tuple(range(2, 2 + FACILITIES_MANY)), (), (), (), ())
+NARROW = replace(WIDE, region=())
+KEYS = {
+    "id": ("PatientID", "1"), "name": ("PatientName", "王^芳"), "latin": ("PatientName", "Wang^Fang*"),
+    "han": ("PatientName", "欧阳*"), "family": ("PatientName", "王*"), "letters": ("PatientName", "Zhang^*"),
+    "end": ("PatientName", "*芳"), "group": ("PatientName", "=王*"), "day": ("StudyDate", "20260706"),
+    "year": ("StudyDate", "20250101-20251231"), "since": ("StudyDate", "20250101-"), "clock": ("StudyTime", "08-09"),
+    "modality": ("ModalitiesInStudy", "CT"),
+}  # fmt: skip
+
+
+def query(names: str) -> Query:
+    matches = (match(attribute(key), value) for key, value in (KEYS[name] for name in names.split()))
+    return Query(Level.STUDY, tuple(m for m in matches if m is not None))
+
+
+@pytest.mark.parametrize(
+    ("names", "named", "kept", "of_most"),
+    [
+        ("id", True, True, False), ("name", True, True, False), ("latin", True, True, False),
+        ("han", True, True, False), ("id family", True, True, False), ("family", True, False, False),
+        ("letters", True, False, False), ("end", False, False, True), ("group", True, False, False),
+        ("day", False, True, False), ("year", False, True, True), ("since", False, True, True),
+        ("clock", False, False, True), ("modality", False, False, True), ("day modality", False, False, False),
+        ("name modality", True, True, False), ("", False, True, True),
+    ],
+)  # fmt: skip
+def test_by_what_is_asked(names: str, named: bool, kept: bool, of_most: bool) -> None:
+    """`kept` and `of_most`: for who sees much. Who sees little walks, unless it is named."""
+    one = query(names)
+    assert is_named(one) == named
+    assert is_kept(one, WIDE) == kept
+    assert is_of_most(one, WIDE) == of_most
+    assert is_kept(one, NARROW) == (kept or not named)
+    assert not is_of_most(one, NARROW)
+    assert not is_kept(one, None)
+    assert not is_of_most(one, None)
+
+
+def test_a_beginning_that_was_typed_is_known_to_its_plan() -> None:
+    typed = Query(Level.STUDY, words="王")
+    assert is_named(typed)
+    assert not is_kept(typed, WIDE)
+    assert not is_kept(typed, NARROW)
