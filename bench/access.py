@@ -27,7 +27,7 @@ from storage.embedded import EmbeddedDatabase
 from storage.search import search, total
 from storage.setup import prepare
 
-DECIDED, WARM, LISTED, REQUESTS_MAX = 10_000, 6, 100, 40
+WARM, LISTED, REQUESTS_MAX = 6, 100, 40
 REMARKS = (
     "An archive of its own, in the process of the bench; through storage.search, so with SQLAlchemy and psycopg, and "
     "without HTTP. The facility that asks owns 3 % of the studies.",
@@ -77,7 +77,7 @@ KINDS = (
 def measure(run: Run) -> Group:
     """`may` first, then each kind of query for each who asks."""
     region = Region(run.sizes.indexed)
-    rows = list(_decided(region))
+    rows = list(_decided(region, run.sizes.decided))
     folder = run.folder / "access"
     database = EmbeddedDatabase(folder / "postgres")
     try:
@@ -100,9 +100,9 @@ def measure(run: Run) -> Group:
     return Group("access", title, tuple(rows), REMARKS)
 
 
-def _decided(region: Region) -> Iterator[Row]:
+def _decided(region: Region, count: int) -> Iterator[Row]:
     now = datetime.now(UTC)
-    facts = region.facts(DECIDED, now)
+    facts = region.facts(count, now)
     for who in (CLINICIAN, RADIOLOGIST):
 
         def decide(who: Principal = who) -> None:
@@ -110,7 +110,7 @@ def _decided(region: Region) -> Iterator[Row]:
                 may(who, Action.SEE, study, Purpose.TREATMENT, now)
 
         times = [milliseconds(decide) for _ in range(WARM + 20)][WARM:]
-        yield Row(f"may, {who.role.value}, {DECIDED:,} studies", "ms", {TONGYING: Figure(tuple(times))})
+        yield Row(f"may, {who.role.value}, {count:,} studies", "ms", {TONGYING: Figure(tuple(times))})
 
 
 def _asked(run: Run, archive: Archive, region: Region, scope: str, who: Principal) -> Iterator[Row]:

@@ -24,6 +24,7 @@ class Sizes:
     page_rounds: int = 5
     indexed: int = 100_000  # studies among which C-FIND finds its hundred
     persons: int = 100_000  # whose patients are linked
+    decided: int = 10_000  # studies of which `may` decides
     settle_seconds: float = 0.3  # before each turn of C-STORE, after a sync of all disks; 0: neither
 
 
@@ -40,6 +41,7 @@ TINY = Sizes(
     page_rounds=1,
     indexed=200,
     persons=1_000,
+    decided=500,
     settle_seconds=0,
 )
 

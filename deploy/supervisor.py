@@ -29,6 +29,7 @@ from storage.setup import prepare
 log = get("up")
 RESTART_SECONDS = (0.2, 0.5, 1, 2, 5)
 LOOK_SECONDS = 0.1
+DATABASE_LOOK_SECONDS = 0.5  # it takes a millisecond
 STOP_SECONDS = 20
 PYTHON = [sys.executable, "-m"]
 CELERY = ["celery", "--quiet", "--app"]
@@ -115,6 +116,7 @@ class Supervisor:
         """`ready` is called once: whether all answer, or did not in READY_SECONDS."""
         self.settings, self._embedded, self._ready = settings, embedded, ready
         self._tell_before: float | None = time.monotonic() + READY_SECONDS
+        self._database_at = 0.0
         self.parts = commands(settings)
         self.stopping = threading.Event()
 
@@ -139,7 +141,8 @@ class Supervisor:
         self.parts.append(Part("demo", ["dicom_node.demo"], once=True))
 
     def _watch_database(self) -> None:
-        if self._embedded is not None:
+        if self._embedded is not None and time.monotonic() >= self._database_at:
+            self._database_at = time.monotonic() + DATABASE_LOOK_SECONDS
             try:
                 self._embedded.ensure_running()
             except (subprocess.SubprocessError, OSError, AssertionError) as error:

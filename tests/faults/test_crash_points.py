@@ -65,9 +65,9 @@ def crash_at(server: Server, folder: Path, kind: str, number: int, *, surely: bo
     with injected(pid, KINDS[kind], f"signal=KILL:when={number}", folder):
         acked = send_until_it_dies(server, study, pid, 2 * number + 2)
         if surely:
-            eventually(lambda: not lives(pid), 5, "the node is dead")
+            eventually(lambda: not lives(pid), 20, "the node is dead")
     if not lives(pid):
-        eventually(lambda: part(server, "dicom_node").pid != pid, 10, "the node is started again")
+        eventually(lambda: part(server, "dicom_node").pid != pid, 20, "the node is started again")
     eventually(lambda: answers(server), 30, "the node is back")
     settled(server)
     assert acked - set(sop_uids(server, study)) == set(), "acknowledged, then lost"

@@ -241,11 +241,13 @@ def test_a_deflated_bomb_is_kept_and_harms_nobody(server: Server) -> None:
     """A few hundred kB that become hundreds of MB."""
     one = made()
     squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    bomb = squeezer.compress(one.data[: one.data.index(b"\xe0\x7f\x10\0OW")])
-    bomb += squeezer.compress(struct.pack("<HH2s2xI", 0x7FE0, 0x0010, b"OW", 600 * MIB))
-    for _ in range(600):
-        bomb += squeezer.compress(bytes(MIB))
-    bomb += squeezer.flush()
+    head = squeezer.compress(one.data[: one.data.index(b"\xe0\x7f\x10\0OW")])
+    head += squeezer.compress(struct.pack("<HH2s2xI", 0x7FE0, 0x0010, b"OW", 600 * MIB))
+    head += squeezer.flush(zlib.Z_FULL_FLUSH)
+    piece = squeezer.compress(bytes(MIB)) + squeezer.flush(
+        zlib.Z_FULL_FLUSH
+    )  # after this all is squeezed anew
+    bomb = head + piece * 600 + squeezer.flush()
     assert len(bomb) < MIB
     assert with_neighbours(server, one, bomb, DEFLATED) in ("shown", "quarantine")
 

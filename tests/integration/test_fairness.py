@@ -140,7 +140,7 @@ def test_while_a_backfill_is_sent(server: Server) -> None:
             found(server, mine, calling)
             print(f"{calling}: sent in {sent:.2f} s, found after {time.monotonic() - began:.2f} s, "
                   f"{packs_waiting(server)} packs wait")  # fmt: skip
-            assert sent < 2
+            assert sent < 5
     finally:
         stop.set()
         for thread in threads:

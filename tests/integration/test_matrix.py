@@ -34,8 +34,7 @@ from tests.support.hospitals import (
 )
 from tests.support.server import PASSWORD, Server, eventually
 
-TRIES = 4
-TURNS = 60
+TURNS, TRIES = 60, 3
 GONE = {"date", "server"}  # headers that may differ
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{n}" for n in (1, 2, 3))
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -156,7 +155,7 @@ def test_links_that_are_over_or_forged(region: Region) -> None:
             assert answers_of[0] == answers_of[1] == answers_of[2], path
             assert answers_of[0][0] in (200, 204, 400, 401, 404), path
             count += len(answers_of)
-        eventually(lambda: holder.get("/api/studies").status_code == 401, 7, "the session is over")
+        eventually(lambda: holder.get("/api/studies").status_code == 401, 15, "the session is over")
     print(f"\nlinks that are over: {count} answers")
 
 
@@ -196,21 +195,18 @@ def test_conditions_and_ranges_tell_nothing(region: Region) -> None:
 ])  # fmt: skip
 def test_time_tells_nothing(region: Region, path: str) -> None:
     """Asked in turns, what is hidden takes as long as what is not there: within 2 % when measured alone (the tenth
-    percentile of 200), within a fifth beside whatever else runs here. That may come between for a while: a difference
-    which is in the code is there at each try."""
-    tried = []
-    for _ in range(TRIES):
-        tenth = tenth_percentiles(region, path)
-        if all(0.8 < seconds / tenth[NONE] < 1.25 for seconds in tenth.values()):
-            return
-        tried.append(tenth)
-    raise AssertionError(tried)
-
-
-def tenth_percentiles(region: Region, path: str) -> dict[str, float]:
-    """Seconds of an answer, by case."""
-    client, taken = region.clients["clinician"], defaultdict[str, list[float]](list)
+    percentile of 200), within a fifth beside whatever else runs here."""
     cases = ("foreign", "objected", "embargoed", "sensitive", NONE)
+    for _ in range(TRIES):  # what it tells it tells each time; what else runs here is elsewhere then
+        tenth = tenth_percentiles(region, path, cases)
+        if all(0.8 < tenth[case] / tenth[NONE] < 1.25 for case in cases):
+            return
+    pytest.fail(f"{TRIES} times: {tenth}")
+
+
+def tenth_percentiles(region: Region, path: str, cases: tuple[str, ...]) -> dict[str, float]:
+    """Of the seconds that answers take."""
+    client, taken = region.clients["clinician"], defaultdict[str, list[float]](list)
     for turn in range(TURNS):
         for case in cases[turn % len(cases) :] + cases[: turn % len(cases)]:
             start = time.perf_counter()

@@ -18,6 +18,7 @@ from tests.support.server import PASSWORD, Server
 ARGUMENTS = (
     "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # the page without OpenGL in software, WebGL with it: half the time
 )  # fmt: skip
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.__main__ import main
-from bench.access import CLINICIAN, DECIDED, KINDS
+from bench.access import CLINICIAN, KINDS
 from bench.region import Region
+from bench.run import FULL
 from pacs.access import Action, Purpose, Reason, reason
 
 
@@ -20,7 +21,7 @@ def test_it_runs_and_is_written(workspace: Path, tmp_path: Path) -> None:
 
 def test_a_region_has_something_of_everything() -> None:
     now = datetime.now(UTC)
-    facts = Region(5_000).facts(DECIDED, now)
+    facts = Region(5_000).facts(FULL.decided, now)
     found = {reason(CLINICIAN, Action.SEE, study, Purpose.TREATMENT, now) for study in facts}
     assert found == {Reason.OWN, Reason.POLICY, Reason.GRANT, None}
 
