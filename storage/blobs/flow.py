@@ -33,6 +33,7 @@ class Flow:
         self._response: BaseHTTPResponse | None = None
         self._left = 0  # of the answer, where its length was said: behind it is no byte of ours
         self._source: int | None = None  # the descriptor of its connection, if that can be spliced
+        self._is_fresh = False  # some of that answer may have been read with its headers
         self._read = b""  # of the answer, and not yet in the pipe
         self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._capacity, self._piped = _widened(self._in), 0
@@ -88,6 +89,10 @@ class Flow:
     def _moved(self, count: int) -> int:
         """Into the pipe, which is empty: at least one byte."""
         assert self._response is not None, "begun by `go_to`"
+        if self._is_fresh:
+            self._is_fresh = False
+            with _broken():
+                self._read = self._response.read1(BUFFERED_BYTES, decode_content=False)
         if self._source is not None and not self._read:
             moved = _spliced(self._source, self._in, min(count, self._left))
         else:
@@ -105,15 +110,13 @@ class Flow:
         self._response = response = self._ask(self._at)
         length = response.headers.get("Content-Length", "")
         if self._is_plain and length.isdigit() and not response.chunked:
-            self._left, self._source = int(length), response.fileno()
-            with _broken():
-                self._read = response.read1(BUFFERED_BYTES, decode_content=False)
+            self._left, self._source, self._is_fresh = int(length), response.fileno(), True
 
     def _end(self) -> None:
         if self._response is not None:
             self._response.close()
             self._response.release_conn()
-        self._response, self._source, self._read = None, None, b""
+        self._response, self._source, self._is_fresh, self._read = None, None, False, b""
 
 
 def _spliced(source: int, pipe: int, count: int) -> int:
