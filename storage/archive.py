@@ -17,6 +17,7 @@ from storage.blobs import ObjectStore, open_store
 from storage.contents import Entry
 from storage.database import Database, open_database
 from storage.index.tables import series_packs
+from storage.index.wall import AUTO
 from storage.packnames import contents_key, metadata_key
 from storage.shelf import Shelf
 from storage.standings import Standings
@@ -46,16 +47,16 @@ class Archive:
 
     @contextmanager
     def read_as(
-        self, principal: Principal, *, listing: bool = False, kept: bool = False
+        self, principal: Principal, *, listing: bool = False, plan: str = AUTO
     ) -> Iterator[Connection]:
         """For one statement that reads studies for somebody: behind the second wall (`storage.index.wall`), which does
-        not stand in for `visible`. Who may see everything reads before it. `listing`: as lists do; `kept`: its plan
-        is as good for any values."""
+        not stand in for `visible`. Who may see everything reads before it. `listing`: as lists do; `plan`: whether
+        it is kept."""
         database = self.database
         behind = (
             database.read()
             if principal.is_operator
-            else database.read_behind(self.standings.wall(principal), listing=listing, kept=kept)
+            else database.read_behind(self.standings.wall(principal), listing=listing, plan=plan)
         )
         with behind as connection:
             yield connection

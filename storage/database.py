@@ -57,11 +57,13 @@ class Database:
             yield connection
 
     @contextmanager
-    def read_behind(self, seen: Wall, *, listing: bool = False, kept: bool = False) -> Iterator[Connection]:
+    def read_behind(
+        self, seen: Wall, *, listing: bool = False, plan: str = wall.AUTO
+    ) -> Iterator[Connection]:
         """`read`, where PostgreSQL gives no more of studies and series than `seen` lets through. `listing`: as lists do
-        (`storage.index.wall`); `kept`: its plan is as good for any values."""
+        (`storage.index.wall`); `plan`: whether it is kept."""
         with self._readers.connect() as connection:
-            wall.go_behind(connection, seen, listing=listing, kept=kept)
+            wall.go_behind(connection, seen, listing=listing, plan=plan)
             yield connection
 
     @contextmanager

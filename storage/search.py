@@ -15,7 +15,7 @@ from pacs.query import Query
 from storage.archive import Archive
 from storage.index.compiler import compile_query
 from storage.index.tables import series_packs
-from storage.index.within import is_kept, is_of_most
+from storage.index.within import is_of_most, plan_of
 
 BATCH = 100  # series whose packs are asked for at once
 COUNTED_MAX = 1_000_000  # rows
@@ -28,8 +28,9 @@ def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
     standing = archive.standings.of(principal)
     of_most = query.level is Level.PATIENT and is_of_most(query, standing)
     statement = compile_query(query, principal, standing, of_most=of_most)
-    kept = is_kept(query, standing) and not of_most
-    with archive.read_as(principal, listing=True, kept=kept) as connection:
+    with archive.read_as(
+        principal, listing=True, plan=plan_of(query, standing, of_most=of_most)
+    ) as connection:
         return list(connection.execute(statement))
 
 
@@ -45,7 +46,7 @@ def total(archive: Archive, query: Query, principal: Principal) -> int | None:
     found = whole.limit(COUNTED_MAX + 1).subquery()
     counted = func.sum(found.c.instance_count) if query.level is Level.IMAGE else func.count()
     with archive.read_as(
-        principal, listing=True, kept=is_kept(query, standing) and not of_most
+        principal, listing=True, plan=plan_of(query, standing, of_most=of_most)
     ) as connection:
         return int(connection.execute(select(counted).select_from(found)).scalar_one() or 0)
 
@@ -55,7 +56,7 @@ def candidate_series(archive: Archive, query: Query, principal: Principal) -> tu
     assert query.level is Level.IMAGE, "the other levels are answered by search"
     standing = archive.standings.of(principal)
     statement = compile_query(query, principal, standing).limit(SERIES_SCANNED_MAX + 1)
-    with archive.read_as(principal, listing=True, kept=is_kept(query, standing)) as connection:
+    with archive.read_as(principal, listing=True, plan=plan_of(query, standing)) as connection:
         found = list(connection.execute(statement))
     return found[:SERIES_SCANNED_MAX], len(found) > SERIES_SCANNED_MAX
 

@@ -39,7 +39,7 @@ _SET = (
     " set_config('search_path', $3, false), set_config('plan_cache_mode', $4, false)"
 )
 _PATH, _BEHIND, _TELL = "path of tables", "behind", b"tell"
-KEPT, AUTO = "force_generic_plan", "auto"
+KEPT, ANEW, AUTO = "force_generic_plan", "force_custom_plan", "auto"  # plans
 log = get("wall")
 
 
@@ -139,15 +139,15 @@ def enter(connection: Any, record: Any) -> None:
     record.info[_PATH], record.info[_BEHIND] = f"{SCHEMA}, {path}" if stands_ else None, None
 
 
-def go_behind(connection: Connection, wall: Wall, *, listing: bool, kept: bool) -> None:
-    """Tell a connection that entered what it may see, if that is not what it was told last. `kept`: PostgreSQL keeps
-    the plan, whatever it believes of the values; it else makes those of most lists anew."""
-    info, wanted = connection.info, (wall, listing, kept)
+def go_behind(connection: Connection, wall: Wall, *, listing: bool, plan: str) -> None:
+    """Tell a connection that entered what it may see, if that is not what it was told last. `plan`: KEPT,
+    whatever PostgreSQL believes of the values, made ANEW with them each time, or as it decides."""
+    info, wanted = connection.info, (wall, listing, plan)
     if info[_PATH] is None or info[_BEHIND] == wanted:
         return
     info[_BEHIND] = None  # what it sees is not known until it was told
     path = f"{LISTS}, {info[_PATH]}" if listing else info[_PATH]
-    _tell(connection, [wall.facilities, wall.studies, path, KEPT if kept else AUTO])
+    _tell(connection, [wall.facilities, wall.studies, path, plan])
     info[_BEHIND] = wanted
 
 

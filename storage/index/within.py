@@ -16,6 +16,7 @@ from pacs.names import are_telling, query_tokens, sure_tokens
 from pacs.query import Between, Equal, Fuzzy, Match, Query, Wildcard
 from storage.index.tables import studies
 from storage.index.visibility import Condition, Standing, among, as_text, opened_to
+from storage.index.wall import ANEW, AUTO, KEPT
 
 DAYS_FEW = 31  # of one period, whose studies are not most there are
 # A value of these is of few studies; what is asked by a name is found by its index too.
@@ -65,6 +66,11 @@ def is_kept(query: Query, standing: Standing | None) -> bool:
     if is_named(query):
         return any(_is_of_few(m) or are_telling(_tokens(m)) for m in query.matches)
     return not standing.is_wide or all(map(is_of_study_date, query.matches))
+
+
+def plan_of(query: Query, standing: Standing | None, *, of_most: bool = False) -> str:
+    """For `storage.index.wall`. To look at most studies takes longer than to plan it with the values."""
+    return ANEW if of_most else KEPT if is_kept(query, standing) else AUTO
 
 
 def is_of_most(query: Query, standing: Standing | None) -> bool:
