@@ -101,7 +101,7 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(server_on_small_disk
     settled(server)
     held = use(server)
     with filled(server, FREE_MIN - MIB):
-        eventually(lambda: not taken(send_all(server, study, 1)), 5, "it refuses")
+        eventually(lambda: not taken(send_all(server, study, 1)), 20, "it refuses")
         refused = send_all(server, study, 5, 2)
         assert set(refused.values()) == {OUT_OF_RESOURCES}
         assert unfinished(server) == []
@@ -109,10 +109,10 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(server_on_small_disk
             assert caller.echo() == 0, "it still answers"
         assert server.get("/readyz")["ready"], "and is searched"
     with filled(server, FREE_MIN + 3 * MIB):
-        eventually(lambda: taken(send_all(server, study, 1)), 5, "there is room for small ones")
+        eventually(lambda: taken(send_all(server, study, 1)), 20, "there is room for small ones")
         assert set(send_all(server, study, 0, 1).values()) == {OUT_OF_RESOURCES}, "the disk ran low under way"
         assert unfinished(server) == []
-    eventually(lambda: len(taken(send_all(server, study, 2, 1))) == 3, 5, "it goes on")
+    eventually(lambda: len(taken(send_all(server, study, 2, 1))) == 3, 20, "it goes on")
     settled(server)
     assert taken(before) <= set(sop_uids(server, study))
     back_to(server, held)

@@ -155,7 +155,7 @@ def test_connections_that_come_and_go_lock_nobody_out(server: Server) -> None:
     """As a port scan does, or a load balancer's health check."""
     for _ in range(200):
         Peer(server.dicom_port).close()
-    eventually(lambda: use(server).threads < 40, 2, "the threads of closed connections end at once")
+    eventually(lambda: use(server).threads < 40, 8, "the threads of closed connections end at once")
 
 
 def test_a_thousand_associations_in_sequence_leave_nothing(server: Server) -> None:
@@ -177,7 +177,7 @@ def test_silent_connections_lock_nobody_out(server: Server) -> None:
         began = time.monotonic()
         done = storescu(server.dicom_port, package_file("CT_small.dcm"))
         assert done.returncode == 0, done.stderr
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8, "those that say nothing have ten seconds"
     finally:
         for one in silent:
             one.close()

@@ -182,7 +182,7 @@ def test_links_are_listed_and_taken_back_by_their_owners(hospital: Hospital) -> 
         assert holder.get(path).status_code == 200
         assert hospital.at["adminA"].delete(f"/api/share-links/{made['id']}").status_code == 204
         assert holder.get(path).status_code in (401, 404), "at once"
-        eventually(lambda: holder.get("/api/shared").status_code == 401, 7, "the session is over")
+        eventually(lambda: holder.get("/api/shared").status_code == 401, 15, "the session is over")
     assert hospital.opened(secret_of(made), made["code"]).status_code == 401
 
 

@@ -149,7 +149,7 @@ def test_certificates_that_cannot_be_trusted(tls: Tls, which: str) -> None:
     shown: Certificate = getattr(tls, which)
     assert echo(tls, "TELE1", shown).returncode != 0
     assert echo(tls, "ANYBODY", shown).returncode != 0, "nor for who needs none: it shows a wrong one"
-    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in tls.server.tail(20_000), 5, "the log says why")
+    eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in tls.server.tail(20_000), 20, "the log says why")
 
 
 def test_who_needs_no_certificate_needs_none(tls: Tls) -> None:
@@ -188,7 +188,7 @@ def test_silent_tls_connections_lock_nobody_out(tls: Tls) -> None:
         began = time.monotonic()
         assert echo(tls, "TELE1", tls.known).returncode == 0
         assert storescu_tls(tls, "TELE1", tls.known, package_file("CT_small.dcm")).returncode == 0
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 9
         began = time.monotonic()
         for one in silent:
             assert one.ends() == []

@@ -244,7 +244,7 @@ def test_one_worker_at_a_time_makes_a_thumbnail(archive: Archive) -> None:
         assert not derive_series(archive, row.series_pk)
     with pytest.raises(ProcessDied, match="SIGKILL"):
         in_a_fork(30, die_at_it, archive.settings, row.series_pk)
-    eventually(partial(derive_series, archive, row.series_pk), 5, "the claim of the dead is free")
+    eventually(partial(derive_series, archive, row.series_pk), 20, "the claim of the dead is free")
     (after,) = search(archive, Query(Level.SERIES), ADMINISTRATOR)
     assert (after.derived_count, after.derive_tries) == (1, 0)
 

@@ -208,9 +208,9 @@ def test_two_items_are_refused() -> None:
 
 
 def test_many_stars_cost_little() -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     assert not one(ID, "LO", "*a" * 500 + "b", "a" * 1000)
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def naive(pattern: str, text: str) -> bool:

@@ -188,9 +188,9 @@ def test_acknowledgements() -> None:
 
 
 def test_dense_messages_cost_little() -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     read(orm() + "NTE|" + "a^b&c~|" * 100_000 + "\r")  # segments that are not read are not split
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
     assert BYTES_MAX < CHARACTERS_MAX
 
 

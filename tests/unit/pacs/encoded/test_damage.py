@@ -138,9 +138,9 @@ def _nested(levels: int) -> bytes:
 def test_nesting_is_bounded() -> None:
     deep = _read(_nested(60) + (ITEM_END + SEQUENCE_END) * 60, ID)
     assert (_id(deep), deep.notes) == (["17"], ())
-    start = time.perf_counter()
+    start = time.thread_time()
     bomb = _read(_nested(100_000))
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
     assert "nesting" in bomb.notes
     assert bomb.attributes["00080018"]["Value"] == ["1.2.3.4"]
 
