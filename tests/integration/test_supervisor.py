@@ -37,9 +37,9 @@ def test_a_wrong_setting_is_one_clear_line(workspace: Path) -> None:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_server(workspace: Path) -> Iterator[Server]:
-    """By a new Python, as users start it."""
+    """By a new Python, as users start it; one for all, as what one of them kills is there again."""
     running = Server(workspace / "own-supervisor", anew=True).start()
     yield running
     running.remove()
