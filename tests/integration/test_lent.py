@@ -182,9 +182,11 @@ def test_many_at_once(server: Server, stored: Volume, bytes_of: bytes) -> None:
 
 
 @contextlib.contextmanager
-def damaged(server: Server, damage: str) -> Iterator[None]:
-    """The largest pack is shorter by half, or gone, in the block."""
-    pack = max((server.data / "objects" / "packs").rglob("*.pack"), key=lambda file: file.stat().st_size)
+def damaged(server: Server, sent: Volume, damage: str) -> Iterator[None]:
+    """Its pack is shorter by half, or gone, in the block."""
+    packs = (server.data / "objects" / "packs").rglob("*.pack")
+    large = (file for file in packs if file.stat().st_size >= sent.size)
+    pack = next(file for file in large if sent.instance.encode() in file.read_bytes())
     aside, size = pack.with_name(f".{pack.name}.aside"), pack.stat().st_size
     os.link(pack, aside) if damage == "gone" else aside.write_bytes(pack.read_bytes())
     pack.unlink() if damage == "gone" else os.truncate(pack, size // 2)
@@ -195,7 +197,7 @@ def damaged(server: Server, damage: str) -> Iterator[None]:
 
 
 def test_a_pack_that_is_gone_is_told(server: Server, stored: Volume, bytes_of: bytes) -> None:
-    with damaged(server, "gone"):
+    with damaged(server, stored, "gone"):
         answer = server.client.get(path(stored), headers={"Accept": AS_RECEIVED})
     assert answer.status_code == 503
     assert answer.json()["type"].endswith("object-missing")
@@ -203,7 +205,7 @@ def test_a_pack_that_is_gone_is_told(server: Server, stored: Volume, bytes_of: b
 
 def test_what_is_broken_breaks_off(server: Server, stored: Volume, bytes_of: bytes) -> None:
     """The client has fewer bytes than were announced, all of them true; and the next one is served."""
-    with damaged(server, "cut"), asking(server, request_of(server, stored)) as connection:
+    with damaged(server, stored, "cut"), asking(server, request_of(server, stored)) as connection:
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert response.length == len(bytes_of)
