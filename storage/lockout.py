@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import Connection, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.archive import Archive
@@ -75,21 +75,23 @@ def forget(archive: Archive, who: bytes) -> None:
 def unlock(archive: Archive, name: str) -> None:
     """For administrators: it is open again to strangers, and where the user signed in."""
     with archive.database.begin() as connection:
-        places = select(known_places.c.digest).join(users).where(users.c.name == name)
-        digests = [bytes(one) for one in connection.execute(places).scalars()]
-        counted = [_digest(name), *(_digest(name, one.hex()) for one in digests)]
-        connection.execute(delete(lockouts).where(lockouts.c.who.in_(counted)))
+        connection.execute(delete(lockouts).where(lockouts.c.who.in_(_counts_of(connection, [name]))))
 
 
 def closed(archive: Archive, names: Collection[str]) -> dict[str, datetime]:
     """Of these accounts those that are closed now, to strangers or where the user signed in, and until when."""
-    places = select(users.c.name, known_places.c.digest).join(known_places).where(users.c.name.in_(names))
     with archive.database.read() as connection:
-        counted = {_digest(name): name for name in names}
-        counted |= {_digest(name, bytes(one).hex()): name for name, one in connection.execute(places)}
+        counted = _counts_of(connection, names)
         shut = select(lockouts.c.who, lockouts.c.until).where(lockouts.c.who.in_(counted))
         rows = connection.execute(shut.where(lockouts.c.until > func.now()).order_by(lockouts.c.until)).all()
     return {counted[bytes(who)]: until for who, until in rows}
+
+
+def _counts_of(connection: Connection, names: Collection[str]) -> dict[bytes, str]:
+    """Under what tries are counted, by strangers and where the user signed in, and for whose account."""
+    places = select(users.c.name, known_places.c.digest).join(known_places).where(users.c.name.in_(names))
+    counted = {_digest(name): name for name in names}
+    return counted | {_digest(name, bytes(one).hex()): name for name, one in connection.execute(places)}
 
 
 def _counted_under(archive: Archive, name: str, address: str) -> bytes:

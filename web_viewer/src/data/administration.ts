@@ -16,7 +16,7 @@ import {
   fetchRemotes,
   type Remote,
 } from '../api/administration'
-import type { Paged } from './paged'
+import { type Paged, pagedBy } from './paged'
 
 /** All that this page reads is known under this key, and read anew after each change. */
 const KEY = 'administration'
@@ -39,12 +39,7 @@ export function useAccounts(facility: string, words: string): AccountList {
   })
   return {
     accounts: pages.data?.pages.flatMap(page => page.users) ?? [],
-    hasMore: pages.hasNextPage,
-    loading: pages.isPending,
-    loadingMore: pages.isFetchingNextPage,
-    error: pages.error,
-    loadMore: () => void pages.fetchNextPage(),
-    retry: () => void pages.refetch(),
+    ...pagedBy(pages),
   }
 }
 

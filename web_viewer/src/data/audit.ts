@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { type AuditEntry, type AuditFilter, type AuditState, fetchAudit, fetchAuditState } from '../api/audit'
-import type { Paged } from './paged'
+import { type Paged, pagedBy } from './paged'
 
 const STATE_POLL_MS = 30_000
 const READERS = new Set(['auditor', 'administrator'])
@@ -22,12 +22,7 @@ export function useAudit(filter: AuditFilter): AuditList {
   })
   return {
     entries: pages.data?.pages.flatMap(page => page.entries) ?? [],
-    hasMore: pages.hasNextPage,
-    loading: pages.isPending,
-    loadingMore: pages.isFetchingNextPage,
-    error: pages.error,
-    loadMore: () => void pages.fetchNextPage(),
-    retry: () => void pages.refetch(),
+    ...pagedBy(pages),
   }
 }
 

@@ -9,7 +9,7 @@ import { DeviceDialog } from './DeviceDialog'
 import { EchoButton } from './EchoButton'
 import { FacilityFilter } from './FacilityChoice'
 import { Refused } from './Form'
-import { Badge, Sure } from './fields'
+import { Badge, Head, Sure } from './fields'
 
 const COLUMNS = ['title', 'address', 'may'] as const
 
@@ -76,17 +76,12 @@ function Table({ devices, own, facilities, onEdit, onRemove }: TableProps): Reac
     facilityName(facilities.find(one => one.code === code) ?? null, i18n.language) ?? code
   return (
     <table className="admin-table">
-      <thead>
-        <tr>
-          {COLUMNS.map(name => (
-            <th key={name} scope="col">
-              {t(`admin.devices.${name}`)}
-            </th>
-          ))}
-          {own === null && <th scope="col">{t('admin.facility')}</th>}
-          <td />
-        </tr>
-      </thead>
+      <Head
+        words={[
+          ...COLUMNS.map(name => t(`admin.devices.${name}`)),
+          ...(own === null ? [t('admin.facility')] : []),
+        ]}
+      />
       <tbody>
         {devices.map(one => (
           <tr key={one.id} data-testid="device-row" data-title={one.ae_title}>

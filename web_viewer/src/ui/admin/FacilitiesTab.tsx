@@ -5,7 +5,7 @@ import { facilityName } from '../format'
 import type { Looking } from './AdminPage'
 import { DepartmentsDialog } from './DepartmentsDialog'
 import { FacilityDialog } from './FacilityDialog'
-import { Badge } from './fields'
+import { Badge, Head } from './fields'
 import { PolicyDialog } from './PolicyDialog'
 
 const COLUMNS = ['name', 'code', 'tier', 'grade', 'sharing'] as const
@@ -59,16 +59,7 @@ function Table({ facilities, onOpen }: TableProps): ReactElement {
   const { t, i18n } = useTranslation()
   return (
     <table className="admin-table">
-      <thead>
-        <tr>
-          {COLUMNS.map(name => (
-            <th key={name} scope="col">
-              {t(`admin.facilities.${name}`)}
-            </th>
-          ))}
-          <td />
-        </tr>
-      </thead>
+      <Head words={COLUMNS.map(name => t(`admin.facilities.${name}`))} />
       <tbody>
         {facilities.map(one => (
           <tr key={one.code} data-testid="facility-row" data-code={one.code}>

@@ -7,7 +7,7 @@ import { ErrorState } from '../list/states'
 import { momentText, timeText } from '../share/moments'
 import type { Looking } from './AdminPage'
 import { FacilityFilter } from './FacilityChoice'
-import { Badge } from './fields'
+import { Badge, Head } from './fields'
 import { NewUser } from './NewUser'
 import { UserDialog } from './UserDialog'
 
@@ -72,16 +72,7 @@ function Table({ accounts, facilities, onOpen }: TableProps): ReactElement {
   const { t } = useTranslation()
   return (
     <table className="admin-table">
-      <thead>
-        <tr>
-          {COLUMNS.map(name => (
-            <th key={name} scope="col">
-              {t(`admin.users.${name}`)}
-            </th>
-          ))}
-          <td />
-        </tr>
-      </thead>
+      <Head words={COLUMNS.map(name => t(`admin.users.${name}`))} />
       <tbody>
         {accounts.map(one => (
           <Row key={one.name} account={one} facilities={facilities} onOpen={() => onOpen(one.name)} />

@@ -152,3 +152,19 @@ export function Badge({
 }): ReactElement {
   return <span className={`badge ${kind}`}>{children}</span>
 }
+
+/** The head of a table whose last column has buttons. */
+export function Head({ words }: { words: string[] }): ReactElement {
+  return (
+    <thead>
+      <tr>
+        {words.map(word => (
+          <th key={word} scope="col">
+            {word}
+          </th>
+        ))}
+        <td />
+      </tr>
+    </thead>
+  )
+}
