@@ -24,7 +24,7 @@ from storage.index.tables import secrets
 
 FIRST = "token"  # its name in the table; those that follow are "token:" and their kid
 READ_SECONDS = 5.0  # how long a key that was removed may be taken
-READ_AGAIN_SECONDS = 1.0  # who brings unknown names of keys does not make us read more often
+SEARCH_AGAIN_SECONDS = 1.0  # who brings unknown names of keys does not make us read more often
 KEY_BYTES = 32
 
 
@@ -36,42 +36,52 @@ class Keyring:
         self._lock = threading.Lock()
         self._keys: dict[str, OctKey] = {}
         self._signs = ""
-        self._read = float("-inf")
+        self._read = self._searched = float("-inf")
         self.refresh()
 
     def signing(self) -> tuple[str, OctKey]:
         """The key that signs now, and its name."""
-        self.refresh(READ_SECONDS)
+        self.refresh()
         return self._signs, self._keys[self._signs]
 
     def find(self, kid: object) -> OctKey | None:
         """A key by its name; without one, the key that signs."""
         return self._keys.get(str(kid) if kid else self._signs)
 
-    def refresh(self, seconds: float = READ_AGAIN_SECONDS) -> bool:
-        """Read them again if that was longer ago; whether they are others than before."""
+    def refresh(self) -> bool:
+        """Read them again if that was more than `READ_SECONDS` ago; whether they are others than before."""
         with self._lock:
-            if time.monotonic() - self._read < seconds:
+            return time.monotonic() - self._read >= READ_SECONDS and self._read_again()
+
+    def search(self) -> bool:
+        """For one that is not among them. It may be a moment old, so when they were read for other reasons says
+        nothing; only the last search does."""
+        with self._lock:
+            if time.monotonic() - self._searched < SEARCH_AGAIN_SECONDS:
                 return False
-            signs, keys = _read(self._archive)
-            changed = keys.keys() != self._keys.keys()
-            self._keys, self._signs, self._read = keys, signs, time.monotonic()
-            return changed
+            self._searched = time.monotonic()
+            return self._read_again()
+
+    def _read_again(self) -> bool:
+        before, asked = self._keys.keys(), time.monotonic()
+        self._keys, self._signs = _read(self._archive)
+        self._read = asked
+        return self._keys.keys() != before
 
 
-def _read(archive: Archive) -> tuple[str, dict[str, OctKey]]:
+def _read(archive: Archive) -> tuple[dict[str, OctKey], str]:
     settings = archive.settings
     given = [secret.encode() for secret in (settings.secret, settings.secret_before) if secret]
     if settings.secret:
         named = {_name_of(secret): OctKey.import_key(secret) for secret in given}
-        return _name_of(given[0]), named
+        return named, _name_of(given[0])
     ensure(archive)
     query = select(secrets.c.name, secrets.c.value).where(secrets.c.name.like(f"{FIRST}%"))
     with archive.database.read() as connection:
         rows = connection.execute(query.order_by(secrets.c.created_at.desc(), secrets.c.name.desc())).all()
     keys: dict[str, Any] = {_kid(row.name): OctKey.import_key(bytes(row.value)) for row in rows}
     keys |= {_name_of(secret): OctKey.import_key(secret) for secret in given}
-    return _kid(rows[0].name), keys
+    return keys, _kid(rows[0].name)
 
 
 def ensure(archive: Archive) -> None:

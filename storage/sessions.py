@@ -78,12 +78,12 @@ def refresh_token(archive: Archive, session: int) -> str:
 def renew(archive: Archive, token: str, *, of: int | None = None) -> Renewed | None:
     """Exchange a refresh token; None if it is none, or its session is over. `of`: the session whose access token was
     shown with it; without one a second exchange ends the session at once."""
-    again = timedelta(seconds=AGAIN_SECONDS if of is not None else 0)
+    lately = func.now() - timedelta(seconds=AGAIN_SECONDS)
     query = (
         select(
             refresh_tokens.c.session_id, users.c.name, sessions.c.scope,
             refresh_tokens.c.used_at.is_(None).label("fresh"),
-            (refresh_tokens.c.used_at > func.now() - again).label("again"),
+            (refresh_tokens.c.used_at > lately).label("lately"),
         )
         .join(sessions, sessions.c.id == refresh_tokens.c.session_id)
         .join(users, users.c.id == sessions.c.user_id)
@@ -94,7 +94,8 @@ def renew(archive: Archive, token: str, *, of: int | None = None) -> Renewed | N
         row = connection.execute(query).one_or_none()
         if row is None or of not in (None, row.session_id):
             return None
-        if not row.fresh and not row.again:
+        # Not by times alone: one that began before it waited for another's exchange reads a time after its own.
+        if not row.fresh and not (row.lately and of is not None):
             _end(connection, "reuse", sessions.c.id == row.session_id)
             log.warning("refresh_token_reused", session=row.session_id, user=row.name)
             return None

@@ -20,7 +20,7 @@ from storage import accounts, clients, factors, links, lockout, sessions, tries
 from storage.accounts import User
 from storage.archive import Archive
 from storage.clients import Client
-from storage.keys import READ_SECONDS, Keyring
+from storage.keys import Keyring
 from storage.links import OpenLink
 
 ISSUER = "tongying"
@@ -119,9 +119,7 @@ class TokenIssuer:
 
     def principal(self, token: str) -> Principal | None:
         """Whose token it is; None if it is forged, expired, or its session or account is gone."""
-        subject = self.subject(token)
-        if subject is None and self.refresh():
-            subject = self.subject(token)
+        subject = self.subject(token) or self.searched(token)
         return self.known(subject) if subject is not None else None
 
     def subject(self, token: str) -> Subject | None:
@@ -162,19 +160,18 @@ class TokenIssuer:
             raise ValueError("it is signed with a key that is not ours")
         return key
 
-    def refresh(self) -> bool:
-        """Look whether there are other keys now, at most once a second; whether there are."""
-        changed = self._keys.refresh()
-        if changed:
+    def searched(self, token: str) -> Subject | None:
+        """Whom it names by the keys there are now; they are looked for at most once a second, by whichever call."""
+        if self._keys.search():
             self._read.clear()
-        return changed
+        return self.subject(token)
 
     def known(self, subject: Subject) -> Principal | None:
         """Who it is, as it was within the last `USER_CACHE_SECONDS`."""
         if (remembered := self.remembered(subject)) is not None:
             return remembered[0]
         asked = time.monotonic()
-        if self._keys.refresh(READ_SECONDS):
+        if self._keys.refresh():
             self._read.clear()
         principal = self._found(subject)
         _keep(self._users, subject, (asked, principal))

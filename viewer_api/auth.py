@@ -27,8 +27,8 @@ async def current_principal(request: Request, token: Annotated[str | None, Depen
     400 for a purpose that there is not. It takes a thread only where the database is asked."""
     issuer: TokenIssuer = request.app.state.tokens
     subject = issuer.subject(token) if token else None
-    if subject is None and token and await run_in_threadpool(issuer.refresh):
-        subject = issuer.subject(token)
+    if subject is None and token:
+        subject = await run_in_threadpool(issuer.searched, token)
     if subject is None:
         raise _sign_in_first()
     remembered = issuer.remembered(subject)

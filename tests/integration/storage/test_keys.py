@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 
 from storage import edges, keys
@@ -54,6 +55,17 @@ def test_a_sealing_key_of_the_settings(archive: Archive) -> None:
         assert edges.reseal_passwords(second) == 1
     with with_settings(archive, secret_key=B) as after:
         assert find_edge(after, "HOSP").password == EDGE.password
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_new_key_is_known_to_who_has_just_read_them(archive: Archive, at_once: bool) -> None:
+    """A process that read its keys a moment before the rotation, and has to answer a moment after it."""
+    user = find_user(archive, "admin")
+    assert user is not None
+    process = TokenIssuer(archive)
+    keys.rotate(archive, at_once=at_once)
+    new, _ = TokenIssuer(archive).issue(user)
+    assert process.principal(new) is not None
 
 
 def test_old_signing_keys_are_forgotten_when_nothing_of_theirs_is_good(archive: Archive) -> None:
