@@ -30,6 +30,7 @@ from storage.blobs.rows import Span, rows
 
 PART_BYTES = 64 * MIB  # minio-py holds one part in memory
 OTHER_BYTES = "the object store holds other bytes than it was given"
+OTHER_RANGE = "the object store answered another range than was asked for"
 # A store that takes a connection and then says nothing is away after so many seconds, tried twice.
 TIMEOUT = urllib3.Timeout(connect=5, read=30)
 RETRIES = urllib3.Retry(total=2, read=1, backoff_factor=0.2)
@@ -169,7 +170,12 @@ class S3Store:
             self._client.make_bucket(self._bucket, location=self._region)
 
     def _asked(self, key: str, offset: int = 0, length: int = 0) -> BaseHTTPResponse:
-        return self._client.get_object(self._bucket, self._name(key), offset, length)
+        """Raises OSError where other bytes come than were asked for: they may be another patient's."""
+        response = self._client.get_object(self._bucket, self._name(key), offset, length)
+        if (offset or length) and not _begins_at(response, offset):
+            _end(response)
+            raise OSError(5, OTHER_RANGE)
+        return response
 
     def _read(self, key: str, offset: int = 0, length: int = 0) -> bytes:
         with _errors(key):
@@ -230,6 +236,12 @@ class _Row:
 def _end(response: BaseHTTPResponse) -> None:
     response.close()
     response.release_conn()
+
+
+def _begins_at(response: BaseHTTPResponse, offset: int) -> bool:
+    """A server may leave a range out of account and answer with the whole object (RFC 9110 14.2). The status does not
+    tell: some answer a range with 200."""
+    return response.headers.get("Content-Range", "").lower().startswith(f"bytes {offset}-")
 
 
 def _same(etag: str | None, md5: str) -> bool:

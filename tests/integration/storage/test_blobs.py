@@ -469,6 +469,24 @@ def test_a_foreign_etag_is_settled_by_reading_back(server: S3Server, tmp_path: P
             store.put("key", MARK) if call == "put" else store.put_file("key", path)
 
 
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [(rb"(?i)(content-range: bytes )3-", rb"\g<1>4-"), (rb"(?i)content-range:", b"x-range:")],
+)
+def test_another_range_than_was_asked_for_is_no_answer(server: S3Server, said: bytes, instead: bytes) -> None:
+    """Of a pack, it may be another patient's."""
+    s3_store(server.endpoint).put("ranged", MARK)
+    with proxy(server.port, answer=lambda b: re.sub(said, instead, b)) as careless:
+        store = s3_store(careless.endpoint)
+        with pytest.raises(OSError, match="another range"):
+            store.read_range("ranged", 3, 4)
+        with pytest.raises(OSError, match="another range"):
+            list(store.read_spans([("ranged", 3, 2), ("ranged", 6, 2)]))
+        with pytest.raises(OSError, match="another range"):
+            list(store.lend_spans([("ranged", 3, 4)]))
+    assert s3_store(server.endpoint).read_range("ranged", 3, 4) == MARK[3:7]
+
+
 def test_an_answer_that_is_cut_short_is_no_object(server: S3Server) -> None:
     s3_store(server.endpoint).put("cut", MARK * 10_000)
     whole = len(MARK) * 10_000
