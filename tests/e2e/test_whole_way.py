@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, expect
 from pydicom import dcmread
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.uid import generate_uid
@@ -173,6 +173,29 @@ def test_mr_opens(server: Server, studies: dict[str, Study]) -> None:
         tab.goto(f"{server.url}/study/{mr.uid}")
         shown(tab, mr, 0)
         assert_pixels(tab, mr, 0)
+
+
+def test_a_dialog_gives_the_focus_back(server: Server, studies: dict[str, Study]) -> None:
+    """To the button that the keyboard opened it with; after a click the keys are the picture's again."""
+    with browser.page() as tab:
+        browser.sign_in(tab, server)
+        tab.goto(f"{server.url}/study/{studies['MR'].uid}")
+        shown(tab, studies["MR"], 0)
+        button, dialog = tab.get_by_test_id("tool-help"), tab.get_by_test_id("help")
+        way_out = dialog.get_by_role("button")
+        for leave in (way_out.click, lambda: tab.keyboard.press("Escape")):
+            button.press("Enter")
+            dialog.wait_for()
+            leave()
+            expect(button).to_be_focused()
+            expect(dialog).to_have_count(0)
+        button.click()
+        dialog.wait_for()
+        way_out.click()
+        expect(dialog).to_have_count(0)
+        expect(button).not_to_be_focused()
+        tab.keyboard.press("Home")
+        shown(tab, studies["MR"], 0)
 
 
 def test_the_ultrasound_loop_plays_in_colour_at_its_rate(server: Server, studies: dict[str, Study]) -> None:

@@ -67,16 +67,17 @@ export function attachShortcuts(commands: () => Commands): () => void {
     event.preventDefault()
     command()
   }
-  // After a click the keys belong to the picture again: Space must not press the tool once more.
+  // After a click the keys belong to the picture again: Space must not press the tool once more. On the way down: a
+  // dialog that the click opens gives the focus back to where it was.
   const onClick = (event: MouseEvent): void => {
     const button = event.target instanceof Element ? event.target.closest<HTMLElement>('button') : null
     if (event.detail > 0 && button === document.activeElement) button?.blur()
   }
-  window.addEventListener('click', onClick)
+  window.addEventListener('click', onClick, true)
   // On the way down: cornerstone keeps the keys of a focused viewport to itself.
   window.addEventListener('keydown', onKey, true)
   return () => {
-    window.removeEventListener('click', onClick)
+    window.removeEventListener('click', onClick, true)
     window.removeEventListener('keydown', onKey, true)
   }
 }
