@@ -1,6 +1,6 @@
 """A modality whose images lie in its memory: it does nothing but send, so that the receiver is what is measured.
 
-One process, one association: `python -m bench.modality PORT CALLED_AE FOLDER…`. It says `ready`, waits for a line,
+One process, one association: `python -m bench.modality PORT CALLED_AE PDU_BYTES FOLDER…`. It says `ready`, waits for a line,
 sends, and says `done`.
 """
 
@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.peers import PDU_BYTES
 from pacs.encoded import read_file_meta, read_head
 from tests.support.pdu import ASSOCIATE_AC, CT, EXPLICIT, message, peer, store_rq
 
@@ -18,9 +17,9 @@ PDV_HEADER_BYTES = 6
 INSTANCE_UID = 0x00020003
 
 
-def main(port: int, called: str, folders: list[Path]) -> None:
+def main(port: int, called: str, pdu_bytes: int, folders: list[Path]) -> None:
     """Raises AssertionError where an image is not taken."""
-    messages = list(_messages(folders))
+    messages = list(_messages(folders, pdu_bytes - PDV_HEADER_BYTES))
     print("ready", flush=True)
     sys.stdin.readline()
     with peer(port) as node:
@@ -33,15 +32,15 @@ def main(port: int, called: str, folders: list[Path]) -> None:
     print("done", flush=True)
 
 
-def _messages(folders: list[Path]) -> Iterator[bytes]:
+def _messages(folders: list[Path], piece_bytes: int) -> Iterator[bytes]:
     """C-STORE-RQs with their data sets, as P-DATA-TF PDUs."""
     for path in (p for folder in folders for p in sorted(folder.iterdir())):
         data = path.read_bytes()
         head, meta = read_head(data), read_file_meta(data)
         assert head.transfer_syntax == EXPLICIT
         request = store_rq(meta[INSTANCE_UID])
-        yield b"".join(message(request, data[head.dataset_offset :], piece=PDU_BYTES - PDV_HEADER_BYTES))
+        yield b"".join(message(request, data[head.dataset_offset :], piece=piece_bytes))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], [Path(folder) for folder in sys.argv[3:]])
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), [Path(folder) for folder in sys.argv[4:]])

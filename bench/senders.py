@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bench.measure import stop_by_pid
-from bench.peers import Peer
+from bench.peers import PDU_BYTES, Peer
 from tests.support.dicom import NO_WAIT
 from tests.support.server import ROOT
 
@@ -39,7 +39,7 @@ def send(peer: Peer, associations: list[list[Path]], *, nagle: bool = False) -> 
 def send_from_memory(peer: Peer, associations: list[list[Path]]) -> float:
     """The same by `bench.modality`; seconds from when all have read their files until the last has ended. Raises
     OSError if one failed."""
-    command = [sys.executable, "-m", "bench.modality", str(peer.dicom_port), peer.ae_title]
+    command = [sys.executable, "-m", "bench.modality", str(peer.dicom_port), peer.ae_title, str(PDU_BYTES)]
     senders = [subprocess.Popen([*command, *map(str, folders)], cwd=ROOT, stdin=subprocess.PIPE, text=True,
                                 stdout=subprocess.PIPE) for folders in associations]  # fmt: skip
     try:

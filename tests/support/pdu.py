@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pydicom.uid import generate_uid
-
 from pacs.encoded import part10_header
+from pacs.uids import new_uid
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -293,7 +292,7 @@ def made(
     without: Iterable[int] = (),
 ) -> Made:
     """A small CT instance; `more` adds or replaces elements, `without` leaves some out."""
-    study, series, instance = study or generate_uid(), series or generate_uid(), instance or generate_uid()
+    study, series, instance = study or new_uid(), series or new_uid(), instance or new_uid()
     elements: dict[int, tuple[str, bytes]] = {
         0x00080016: ("UI", CT.encode()),
         0x00080018: ("UI", instance.encode()),
