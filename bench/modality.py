@@ -1,7 +1,7 @@
 """A modality whose images lie in its memory: it does nothing but send, so that the receiver is what is measured.
 
-One process, one association: `python -m bench.modality PORT CALLED_AE PDU_BYTES FOLDER…`. It says `ready`, waits for a line,
-sends, and says `done`.
+One process, one association: `python -m bench.modality PORT CALLED_AE PDU_BYTES FOLDER…`. It says `ready`, waits for
+a line, sends, and says `done`.
 """
 
 from __future__ import annotations
