@@ -19,7 +19,7 @@ import {
 import { type Paged, pagedBy } from './paged'
 
 /** All that this page reads is known under this key, and read anew after each change. */
-const KEY = 'administration'
+export const KEY = 'administration'
 
 /** Whether somebody of this role administers. The server decides; this only hides the way to it. */
 export const administers = (role: string | null | undefined): boolean => role === 'administrator'

@@ -9,12 +9,13 @@ import { ErrorState } from '../list/states'
 import { PageBar } from '../PageBar'
 import '../styles/admin.css'
 import '../styles/adminForms.css'
+import { BinTab } from './BinTab'
 import { DevicesTab } from './DevicesTab'
 import { FacilitiesTab } from './FacilitiesTab'
 import { TABS } from './tabs'
 import { UsersTab } from './UsersTab'
 
-/** Users, facilities and devices, for the administrators of a facility or of the region. */
+/** Users, facilities, devices and the recycle bin, for the administrators of a facility or of the region. */
 export function AdminPage(): ReactElement {
   const { t } = useTranslation()
   const me = useMe()
@@ -63,6 +64,7 @@ function Tabs(looking: Looking): ReactElement {
         {tab === 'users' && <UsersTab {...looking} />}
         {tab === 'facilities' && <FacilitiesTab {...looking} />}
         {tab === 'devices' && <DevicesTab {...looking} />}
+        {tab === 'bin' && <BinTab {...looking} />}
       </main>
     </div>
   )

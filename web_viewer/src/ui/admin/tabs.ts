@@ -1,4 +1,4 @@
-export const TABS = ['users', 'facilities', 'devices'] as const
+export const TABS = ['users', 'facilities', 'devices', 'bin'] as const
 export type Tab = (typeof TABS)[number]
 
 /** Of the address; without one the users are shown. */

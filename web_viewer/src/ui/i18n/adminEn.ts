@@ -1,6 +1,6 @@
 export const admin = {
   title: 'Administration',
-  tabs: { users: 'Users', facilities: 'Facilities', devices: 'Devices' },
+  tabs: { users: 'Users', facilities: 'Facilities', devices: 'Devices', bin: 'Recycle bin' },
   facility: 'Facility',
   allFacilities: 'All facilities',
   region: 'Whole region',

@@ -2,7 +2,7 @@ import type { admin as words } from './adminEn'
 
 export const admin: typeof words = {
   title: '系统管理',
-  tabs: { users: '用户', facilities: '机构', devices: '设备' },
+  tabs: { users: '用户', facilities: '机构', devices: '设备', bin: '回收站' },
   facility: '机构',
   allFacilities: '全部机构',
   region: '全区域',

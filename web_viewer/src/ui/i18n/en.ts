@@ -2,6 +2,7 @@ import { admin } from './adminEn'
 import { en as audit } from './audit'
 import { en as emergency } from './emergency'
 import { en as persons } from './persons'
+import { en as reject } from './reject'
 import { en as share } from './share'
 
 export const en = {
@@ -89,6 +90,7 @@ export const en = {
   emergency,
   persons,
   share,
+  reject,
   admin,
   audit,
   sex: { M: 'M', F: 'F', O: 'Other' },

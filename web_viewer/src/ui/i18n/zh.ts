@@ -3,6 +3,7 @@ import { zh as audit } from './audit'
 import { zh as emergency } from './emergency'
 import type { Words } from './en'
 import { zh as persons } from './persons'
+import { zh as reject } from './reject'
 import { zh as share } from './share'
 
 export const zh: Words = {
@@ -89,6 +90,7 @@ export const zh: Words = {
   emergency,
   persons,
   share,
+  reject,
   admin,
   audit,
   sex: { M: '男', F: '女', O: '其他' },

@@ -5,6 +5,7 @@ import type { Manifest } from '../../api/types'
 import { TOOLS, type ToolName } from '../../tools/toolGroup'
 import { Icon, type IconName } from '../icons'
 import { LanguageSwitch } from '../LanguageSwitch'
+import { RejectButton } from '../reject/RejectButton'
 import { ShareButton } from '../share/ShareButton'
 import { OhifLink } from './OhifLink'
 import { PresetMenu } from './PresetMenu'
@@ -42,6 +43,7 @@ function ForStaff({ manifest }: { manifest: Manifest }): ReactElement {
   return (
     <>
       <ShareButton manifest={manifest} />
+      <RejectButton manifest={manifest} />
       <OhifLink studyUid={manifest.study_uid} />
     </>
   )
