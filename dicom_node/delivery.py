@@ -27,7 +27,8 @@ from pacs.transcode import can_decode
 from pacs.uids import UID_LENGTH_MAX, is_uid
 from storage.archive import Archive
 from storage.contents import Entry
-from storage.retrieve import Located, stream
+from storage.location import Located
+from storage.retrieve import stream
 from storage.rewrite import rewritten
 
 Piece = tuple[Located, memoryview, bool]

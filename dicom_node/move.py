@@ -15,8 +15,8 @@ from dicom_node.delivery import Outcome, Part, deliver, in_pack_order, plan
 from dicom_node.requestor import Requestor
 from dicom_node.wire import PeerError
 from pacs.logs import get
+from storage.location import Located
 from storage.remotes import Remote, remote_called
-from storage.retrieve import Located
 
 if TYPE_CHECKING:
     from dicom_node.association import NodeAssociation

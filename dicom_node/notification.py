@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 from dicom_node.requestor import Answer, Context, Requestor
 from dicom_node.syntaxes import EXPLICIT, IMPLICIT
 from pacs.encoded.part10 import UID_ROOT
-from storage.retrieve import Located
+from storage.location import Located
 
 INSTANCE_AVAILABILITY = "1.2.840.10008.5.1.4.33"
 CONTEXTS = [Context(INSTANCE_AVAILABILITY, (EXPLICIT, IMPLICIT))]

@@ -12,7 +12,8 @@ from pacs.access import Principal, Role
 from storage import presence
 from storage.archive import Archive
 from storage.edges import Edge
-from storage.retrieve import Located, locate, stream
+from storage.location import Located, locate
+from storage.retrieve import stream
 
 PAGE = 100  # studies
 ASKED_AT_ONCE = 4

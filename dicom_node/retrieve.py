@@ -18,7 +18,7 @@ from pacs.encoded import EncodedError, write_dataset
 from pacs.errors import BadQuery, NotFound
 from pacs.identifier import query_of
 from pacs.logs import get
-from storage.retrieve import Located, locate_matches
+from storage.location import Located, locate_matches
 
 if TYPE_CHECKING:
     from dicom_node.association import NodeAssociation

@@ -17,8 +17,8 @@ from pacs.errors import NotFound, ObjectMissing
 from pacs.logs import get
 from storage import sending
 from storage.archive import Archive
+from storage.location import Located
 from storage.remotes import Remote
-from storage.retrieve import Located
 from storage.sending import REFUSALS_MAX, Send
 
 log = get("turn")

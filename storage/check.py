@@ -22,9 +22,10 @@ from storage.contents import Entry
 from storage.index import known, steps, wall
 from storage.index.erasures import known_keys
 from storage.index.tables import asides, incidents, instances, packs, series, series_packs, studies
+from storage.location import Located
 from storage.packnames import progressive_key, thumbnail_key
 from storage.progressive import verify
-from storage.retrieve import Located, stream
+from storage.retrieve import stream
 
 PAGE = 500  # rows read at a time
 Progress = Callable[[str, int], None]

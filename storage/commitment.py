@@ -22,7 +22,8 @@ from storage import notes
 from storage.archive import Archive
 from storage.index.exchange import commitments
 from storage.index.tables import facilities, facility_key, instances, packs, series_packs
-from storage.retrieve import Located, stream
+from storage.location import Located
+from storage.retrieve import stream
 
 ITEMS_MAX = 10_000  # of one request
 LOOK_SECONDS = 2  # between looks at what is not there yet

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from storage.archive import Archive
 from storage.blobs.lent import Piece, in_memory
 from storage.contents import Ranges
-from storage.retrieve import DEFLATED, Located, apart, read_ranges, reads_of, runs, spans_of
+from storage.location import Located
+from storage.retrieve import DEFLATED, apart, read_ranges, reads_of, runs, spans_of
 
 RUN_BYTES = 256 * 1024  # of small neighbours in a pack that are read together
 

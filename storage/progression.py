@@ -33,10 +33,11 @@ from storage.claims import claimed, of_progressive
 from storage.contents import Entry
 from storage.database import AWAY
 from storage.index.tables import packs, series, series_packs
+from storage.location import Located
 from storage.packnames import contents_key, metadata_key, progressive_key
 from storage.progressive import resolutions
 from storage.renditions import TRIES_MAX
-from storage.retrieve import Located, read_frame
+from storage.retrieve import read_frame
 from storage.workfile import WorkFile, remove_old
 
 log = get("progression")

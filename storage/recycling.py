@@ -17,10 +17,10 @@ from pacs.transcode import EXPLICIT_LITTLE
 from pacs.values import Json
 from storage.archive import Archive
 from storage.index import rejections
+from storage.location import Located, attributes, find_series, locate
 from storage.reception import Reception
 from storage.records import Origin
 from storage.rejection import ACTIVE, ERASED, RESTORED, write_register
-from storage.retrieve import Located, attributes, find_series, locate
 
 log = get("recycling")
 EXPIRED_MAX = 20  # rejections that one sweep ends

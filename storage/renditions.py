@@ -18,8 +18,9 @@ from storage.archive import Archive
 from storage.claims import claimed, of_thumbnail
 from storage.contents import Entry, in_display_order
 from storage.index.tables import packs, series
+from storage.location import Located
 from storage.packnames import thumbnail_key
-from storage.retrieve import Located, cut, frame_ranges, read_ranges
+from storage.retrieve import cut, frame_ranges, read_ranges
 
 log = get("renditions")
 TRIES_MAX = 3

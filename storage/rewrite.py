@@ -9,7 +9,8 @@ from pacs.errors import CannotRender
 from pacs.transcode import EXPLICIT_LITTLE, IMPLICIT_LITTLE, before_pixels, transcoded
 from storage.archive import Archive
 from storage.contents import Entry
-from storage.retrieve import Located, read_part10, read_ranges
+from storage.location import Located
+from storage.retrieve import read_part10, read_ranges
 
 TRANSCODED_BYTES_MAX = 1024**3  # of an instance as received that is in memory while it is written anew
 

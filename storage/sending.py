@@ -22,8 +22,8 @@ from storage.index.exchange import remotes, sends
 from storage.index.queue import find_sends
 from storage.index.tables import facilities
 from storage.index.visibility import facility_visible
+from storage.location import Located, find_series, locate_of
 from storage.remotes import remote_named
-from storage.retrieve import Located, find_series, locate_of
 
 LEASE_SECONDS = 30
 RETRY_SECONDS = (

@@ -1,5 +1,5 @@
-"""Standings (`storage.index.standing`), the studies seen by them, and what the second wall lets through
-(`storage.index.behind`), remembered for a moment: a viewer asks for a hundred frames in a second."""
+"""Standings (`storage.index.standing`), what the second wall lets through (`storage.index.behind`), and where the
+instances of a series lie, remembered for a moment: a viewer asks for a hundred frames in a second."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 from pacs.access import Principal
 from storage.database import Database
 from storage.index.behind import Wall, find_wall
-from storage.index.locator import find_studies
+from storage.index.locator import Fragment
 from storage.index.standing import find_standing
 from storage.index.visibility import Standing
 
-REMEMBERED_SECONDS = 1.0  # a standing, and again a study: what is taken back may go on for twice that
+REMEMBERED_SECONDS = 1.0  # a standing, and again a series: what is taken back may go on for twice that
 REMEMBERED_MAX = 10_000  # of each
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -27,7 +27,7 @@ class Standings:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._standings: _Memory[Principal, Standing | None] = _Memory()
-        self._studies: _Memory[tuple[Principal, str], tuple[int, ...]] = _Memory()
+        self._fragments: _Memory[tuple[Principal, str, str], tuple[Fragment, ...]] = _Memory()
         self._walls: _Memory[Principal, Wall] = _Memory()
 
     def of(self, principal: Principal) -> Standing | None:
@@ -39,14 +39,16 @@ class Standings:
 
         return self._standings.take(principal, find)
 
-    def studies(self, principal: Principal, standing: Standing, study_uid: str) -> tuple[int, ...]:
-        """The keys of the studies of this UID that may be seen; of none nothing is remembered."""
-
-        def find() -> tuple[int, ...]:
-            with self._database.read_behind(self.wall(principal)) as connection:
-                return find_studies(connection, principal, standing, study_uid)
-
-        return self._studies.take((principal, study_uid), find)
+    def fragments(
+        self,
+        principal: Principal,
+        study_uid: str,
+        series_uid: str,
+        find: Callable[[], tuple[Fragment, ...]],
+    ) -> tuple[Fragment, ...]:
+        """The packs in which its instances lie, as `find` said within the last REMEMBERED_SECONDS: what came since is
+        not among them. That there was none is not remembered."""
+        return self._fragments.take((principal, study_uid, series_uid), find)
 
     def wall(self, principal: Principal) -> Wall:
         """As it was within the last REMEMBERED_SECONDS."""
@@ -61,7 +63,7 @@ class Standings:
         """What was opened or closed just now is so at once, in this process."""
         self._walls.forget()
         self._standings.forget()
-        self._studies.forget()
+        self._fragments.forget()
 
 
 class _Memory(Generic[K, V]):

@@ -23,6 +23,7 @@ from viewer_api import (
     auth,
     cross_origin,
     devices,
+    direct,
     exchange,
     fhir,
     fhir_capabilities,
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        direct.start()
         archive = Archive.open(settings)
         app.state.archive = archive
         app.state.provider = provider.Provider(settings)
@@ -98,6 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
         fhir_capabilities.router, audit.router, looked.router,
     ):  # fmt: skip
         app.include_router(router)
+    direct.install(app, frames.router, rendered.router, wado.router)
     _add_health(app, metrics.registry(settings.http_process_count))
     pages.install(app, settings)
     return app

@@ -17,10 +17,10 @@ from pacs.names import pn_json
 from pacs.transcode import RPCL
 from storage import accounts
 from storage.incidents import list_incidents, read_incident
+from storage.location import Located, find_series, series_instances
 from storage.paging import as_text, from_text, position_of
 from storage.performed import summarise
 from storage.progressive import first_picture_bytes
-from storage.retrieve import Located, find_series, series_instances
 from storage.search import Found, search
 from viewer_api.auth import TheArchive, Who
 from viewer_api.pages import has_ohif

@@ -30,7 +30,8 @@ from storage.archive import Archive
 from storage.blobs.local import LocalStore
 from storage.contents import Entry, Frames
 from storage.database import Database
-from storage.retrieve import READ_BYTES, Located
+from storage.location import Located
+from storage.retrieve import READ_BYTES
 from storage.rewrite import rewritten
 from tests.support.dicom import Sent, dataset_sha256, describe
 from tests.support.files import package_files

@@ -13,7 +13,8 @@ from pacs.pixels.pictures import Kind, animate, encode, fit
 from pacs.pixels.render import render_frame
 from pacs.pixels.window import Window
 from storage.archive import Archive
-from storage.retrieve import Located, read_frame
+from storage.location import Located
+from storage.retrieve import read_frame
 from viewer_api.dicomweb.annotation import Pen
 
 GIF = "image/gif"

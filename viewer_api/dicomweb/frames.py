@@ -17,30 +17,20 @@ from pacs.pixels.description import PixelError
 from pacs.pixels.encode import ENCODABLE
 from pacs.pixels.parts import SYNTAXES
 from pacs.transcode import BIG_ENDIAN, EXPLICIT_LITTLE, NATIVE, RPCL, frame_in
-from storage import retrieve
+from storage import location
 from storage.archive import Archive
 from storage.contents import Ranges
 from storage.lending import lent_ranges
-from storage.retrieve import (
-    Located,
-    bulk_ranges,
-    cut,
-    frame_ranges,
-    progressive_frame,
-    read_frame,
-    read_progressive,
-)
+from storage.location import Located
+from storage.retrieve import bulk_ranges, cut, frame_ranges, progressive_frame, read_frame, read_progressive
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.media import MediaRange, accept_of, choose, first_possible
 from viewer_api.dicomweb.multipart import Part, parts_answer
 from viewer_api.dicomweb.places import root_of, url_of
 from viewer_api.dicomweb.ranges import ranged
 from viewer_api.dicomweb.wado import INSTANCE, OCTETS, wanted_syntax
-from viewer_api.direct import DirectRoute
 
-router = APIRouter(
-    prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"], route_class=DirectRoute
-)
+router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"])
 PIXELS = "7FE00010"
 FRAMES_MAX = 1000  # in one request
 # The media type of a compressed frame, or of video, by its transfer syntax (PS3.18 table 8.7.3-5).
@@ -67,7 +57,7 @@ def frame_numbers(text: str) -> list[int]:
 def retrieve_frames(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
                     sop_instance: str, frames: str) -> Response:  # fmt: skip
     """Frames as they are encoded, or decoded to Explicit VR Little Endian's samples."""
-    located = retrieve.one(archive, who, study_uid, series_uid, sop_instance)
+    located = location.one(archive, who, study_uid, series_uid, sop_instance)
     original = located.entry.transfer_syntax
     compressed = _stored_type(original)
     offered = [OCTETS, *([compressed] if compressed else []), *(t for t in DEFAULT_SYNTAX if t != compressed)]
@@ -150,7 +140,7 @@ def _transcoder(archive: Archive, who: Principal, located: Located, syntax: str)
     """What gives a frame (from 0) in a transfer syntax; it raises CannotRender, which names the frame. The attributes
     are read at the first."""
     one = (located.study_uid, located.series_uid, located.entry.sop_instance)
-    attributes = cache(partial(retrieve.attributes, archive, who, *one))
+    attributes = cache(partial(location.attributes, archive, who, *one))
 
     def frame(n: int) -> bytes:
         encoded, original = read_frame(archive, located, n), located.entry.transfer_syntax
@@ -166,7 +156,7 @@ def _transcoder(archive: Archive, who: Principal, located: Located, syntax: str)
 def bulk_data(request: Request, who: Who, archive: TheArchive, study_uid: str, series_uid: str,
               sop_instance: str, path: str) -> Response:  # fmt: skip
     """A value that the metadata points to, as it is encoded."""
-    located = retrieve.one(archive, who, study_uid, series_uid, sop_instance)
+    located = location.one(archive, who, study_uid, series_uid, sop_instance)
     url = f"{url_of(root_of(request), located)}/bulkdata/{path}"
     if path == PIXELS and located.entry.frames:
         return _pixels(request, who, archive, located, url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from storage.retrieve import Located
+from storage.location import Located
 
 
 def root_of(request: Request) -> str:

@@ -17,16 +17,9 @@ from pacs.pixels.attributes import representative_frame
 from pacs.values import Json
 from storage.archive import Archive
 from storage.contents import Entry
+from storage.location import Located, all_described, described, find_series, series_instances
 from storage.renditions import read_thumbnail, unshown
-from storage.retrieve import (
-    Located,
-    all_described,
-    described,
-    find_series,
-    frame_ranges,
-    read_bulk,
-    series_instances,
-)
+from storage.retrieve import frame_ranges, read_bulk
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.annotation import annotation
 from viewer_api.dicomweb.drawing import GIF, KINDS, QUALITY, Drawing, animation, box, draw, whole, window
@@ -36,12 +29,9 @@ from viewer_api.dicomweb.multipart import Multipart
 from viewer_api.dicomweb.places import root_of, url_of
 from viewer_api.dicomweb.video import film
 from viewer_api.dicomweb.wado import INSTANCE, SERIES
-from viewer_api.direct import DirectRoute
 from viewer_api.problems import PROBLEM, problem
 
-router = APIRouter(
-    prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: pictures"], route_class=DirectRoute
-)
+router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: pictures"])
 THUMBNAIL = Drawing(box=(256, 256), quality=85)
 ENCAPSULATED_DOCUMENT = "00420011"
 # As what an encapsulated document is given out: what it says it is if it is one of these, else the last.

@@ -8,7 +8,8 @@ from fastapi.responses import Response
 from pacs.errors import CannotRender
 from pacs.pixels.video import HEAD_BYTES, container_of
 from storage.archive import Archive
-from storage.retrieve import Located, cut, frame_ranges, read_ranges
+from storage.location import Located
+from storage.retrieve import cut, frame_ranges, read_ranges
 from viewer_api.dicomweb.frames import stored
 from viewer_api.dicomweb.media import Accept, choose
 from viewer_api.dicomweb.ranges import ranged

@@ -17,16 +17,12 @@ from pacs.fileset import Member, dicomdir
 from pacs.pixels.encode import LOSSLESS
 from pacs.transcode import EXPLICIT_LITTLE, can_decode
 from pacs.values import Json
-from storage import retrieve
+from storage import location, retrieve
 from storage.archive import Archive
 from storage.blobs.lent import Piece
 from storage.lending import lent_instances, lent_part10
-from storage.retrieve import (
-    Located,
-    all_described,
-    locate,
-    part10_pieces,
-)
+from storage.location import Located, all_described, locate
+from storage.retrieve import part10_pieces
 from storage.rewrite import rewritten
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import JSON, several, wants_xml
@@ -35,11 +31,8 @@ from viewer_api.dicomweb.multipart import Multipart, Part, PiecesResponse
 from viewer_api.dicomweb.places import root_of, url_of
 from viewer_api.dicomweb.ranges import ranged
 from viewer_api.dicomweb.zipped import ZIP, File, zip_pieces
-from viewer_api.direct import DirectRoute
 
-router = APIRouter(
-    prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"], route_class=DirectRoute
-)
+router = APIRouter(prefix="/dicom-web/studies/{study_uid}", tags=["DICOMweb: retrieve"])
 SERIES, INSTANCE = "/series/{series_uid}", "/series/{series_uid}/instances/{sop_instance}"
 DICOM, OCTETS = "application/dicom", "application/octet-stream"
 
@@ -154,7 +147,7 @@ def metadata(
 ) -> Response:
     """The DICOM JSON of all instances, from what was written at indexing; or XML, made of it."""
     xml = wants_xml(request)
-    found = retrieve.metadata_keys(archive, who, study_uid, series_uid)
+    found = location.metadata_keys(archive, who, study_uid, series_uid)
     etag = f'"{hashlib.sha256("".join((*found, "xml" * xml)).encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
     if request.headers.get("if-none-match") == etag:
@@ -172,4 +165,4 @@ def instance_metadata(request: Request, who: Who, archive: TheArchive, study_uid
                       sop_instance: str) -> Response:  # fmt: skip
     """The DICOM JSON of one instance, or XML."""
     xml = wants_xml(request)
-    return several([retrieve.attributes(archive, who, study_uid, series_uid, sop_instance)], xml=xml)
+    return several([location.attributes(archive, who, study_uid, series_uid, sop_instance)], xml=xml)

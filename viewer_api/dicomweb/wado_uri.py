@@ -13,7 +13,7 @@ from pacs.pixels.attributes import representative_frame
 from pacs.pixels.video import CONTAINERS
 from pacs.uids import clean_uid
 from pacs.values import Json
-from storage.retrieve import Located, described
+from storage.location import Located, described
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.annotation import annotation
 from viewer_api.dicomweb.drawing import (

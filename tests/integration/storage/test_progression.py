@@ -28,12 +28,13 @@ from storage.blobs.local import LocalStore
 from storage.check import check
 from storage.erasing import erase_due
 from storage.indexing import index_pack
+from storage.location import Located, locate
 from storage.progression import make_progressive
 from storage.progressive import verify
 from storage.recycling import erase
 from storage.reindexing import Scope, add_from_store, mark, remove_strays
 from storage.renditions import derive_series
-from storage.retrieve import Located, locate, progressive_frame, read_progressive
+from storage.retrieve import progressive_frame, read_progressive
 from storage.sweeps import remove_superseded, sweep
 from storage.workfile import WorkFile
 from tests.integration.storage.test_erasing import newest, swept

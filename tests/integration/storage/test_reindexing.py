@@ -17,7 +17,7 @@ from pacs.attributes import Level
 from pacs.errors import NotFound
 from pacs.processes import ProcessDied, in_a_fork
 from pacs.query import Query
-from storage import registry, reindexing, renewal, retrieve
+from storage import location, registry, reindexing, renewal, retrieve
 from storage.answers import Answers
 from storage.archive import Archive
 from storage.facilities import list_facilities
@@ -84,7 +84,7 @@ def test_a_charset_that_is_registered_later_mends_what_is_indexed(archive: Archi
         index_pack(archive, pack)
     before = answers(archive)
     assert names(archive) != {GREEK}
-    original = [retrieve.read_part10(archive, one) for one in retrieve.locate(archive, OPERATOR, "1.2.1")]
+    original = [retrieve.read_part10(archive, one) for one in location.locate(archive, OPERATOR, "1.2.1")]
     register_greek(archive)
     assert mark(archive, OPERATOR, ALL) == 2
     assert answers(archive) == before, "all is searchable meanwhile, as it was"
@@ -97,7 +97,7 @@ def test_a_charset_that_is_registered_later_mends_what_is_indexed(archive: Archi
     assert "διονυσιος" in study.patient_name.lower()
     with archive.database.begin() as connection:
         assert connection.execute(text("SELECT patient_name FROM patients")).scalars().all() == [GREEK]
-    located = retrieve.locate(archive, OPERATOR, "1.2.1")
+    located = location.locate(archive, OPERATOR, "1.2.1")
     assert [retrieve.read_part10(archive, one) for one in located] == original
     assert {one.entry.notes for one in located} == {("charset:ISO_IR 100->ISO_IR 126 (device)",)}
 

@@ -21,10 +21,10 @@ from storage import presence, retrieve
 from storage.archive import Archive
 from storage.check import check
 from storage.indexing import index_pack
+from storage.location import locate
 from storage.recycling import erase, find_rejection, list_rejections, restore
 from storage.reindexing import Scope, add_from_store, mark
 from storage.renditions import derive_series
-from storage.retrieve import locate
 from tests.integration.storage.test_indexing import instance, packed, studies
 from tests.integration.storage.test_reindexing import answers, emptied, open_incidents, work
 from tests.support.notes import note

@@ -21,7 +21,8 @@ from storage.blobs.s3 import S3Store
 from storage.contents import Entry
 from storage.database import Database
 from storage.lending import lent_instances, lent_part10
-from storage.retrieve import READ_BYTES, Located, part10_pieces, stream
+from storage.location import Located
+from storage.retrieve import READ_BYTES, part10_pieces, stream
 from tests.integration.storage.proxy import proxy
 from tests.support.services import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 

@@ -14,7 +14,7 @@ from dicom_node.exchange import JOBS, run
 from dicom_node.requestor import Answer, fragments
 from dicom_node.turn import Row
 from storage.contents import Entry
-from storage.retrieve import Located
+from storage.location import Located
 from storage.sending import REFUSALS_MAX, Send
 
 
