@@ -10,6 +10,7 @@ from pacs.encoded import EncodedError
 from pacs.errors import BadAttributes, InvalidUID, OutOfResources, TooLarge, UnsupportedSyntax
 from pacs.logs import get
 from pacs.pixels.description import PixelError
+from pacs.uids import UID_LENGTH_MAX, is_uid
 from pacs.values import Json
 from storage.importing import Identity
 from viewer_api.dicomweb.bodies import BadBody
@@ -66,10 +67,11 @@ class Outcome:
         self.fail(reason, str(error), identity)
 
     def keep(self, identity: Identity, study_uid: str, series_uid: str) -> None:
-        """Note that one is stored."""
+        """Note that one is stored. Where its study or series has no UID it is an incident, and at no URL."""
         url = f"{self.root}/studies/{study_uid}/series/{series_uid}/instances/{identity.sop_instance}"
-        self.stored.append(_reference(identity) | _retrieved(url if study_uid and series_uid else ""))
-        self._studies.add(study_uid)
+        found = is_uid(study_uid, UID_LENGTH_MAX) and is_uid(series_uid, UID_LENGTH_MAX)
+        self.stored.append(_reference(identity) | _retrieved(url if found else ""))
+        self._studies.add(study_uid if found else "")
 
     @property
     def studies(self) -> tuple[str, ...]:
