@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
@@ -18,7 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from viewer_api.auth import bearer, current_principal
 
-THREADS = 40  # as many as FastAPI has for its own
+# Together no more than the database has connections for; sixteen of the others may be storing (`dicomweb.stow`).
+THREADS, OTHERS = 16, 24
 GIVEN = frozenset({"request", "who", "archive"})
 
 
@@ -57,6 +59,7 @@ def install(app: FastAPI, *routers: APIRouter) -> None:
 
 
 def start() -> None:
-    """Give the running loop its threads."""
+    """Give the running loop its threads, for these routes and for those of FastAPI."""
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="direct")
     asyncio.get_running_loop().set_default_executor(pool)
+    to_thread.current_default_thread_limiter().total_tokens = OTHERS

@@ -212,10 +212,12 @@ def _about(one: Row, places: dict[str, int], pks: dict[int, int]) -> Row:
 def _insert(connection: Connection, table: Any, rows: list[Row]) -> list[int]:
     if not rows:
         return []
-    if not rows[0]:
-        return [connection.execute(insert(table).returning(table.c.id)).scalar_one() for _ in rows]
-    statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
-    return list(connection.execute(statement, rows).scalars())
+    names = ", ".join(rows[0]) if rows[0] else "id"
+    values = "(" + ", ".join(["%s"] * len(rows[0])) + ")" if rows[0] else "(DEFAULT)"
+    # By hand: to have SQLAlchemy write it took a fifth of the time of all worlds.
+    said = f"INSERT INTO {table.name} ({names}) VALUES {', '.join([values] * len(rows))} RETURNING id"
+    given = tuple(value for row in rows for value in row.values())
+    return list(connection.exec_driver_sql(said, given).scalars())
 
 
 def asker(chance: random.Random, links: list[int]) -> Principal:
