@@ -31,6 +31,7 @@ class Direct(BaseRoute):
 
     def __init__(self, described: APIRoute) -> None:
         self._described = described
+        self.path, self.methods = described.path, described.methods
         taken = inspect.signature(described.endpoint).parameters
         needed = {name for name, one in taken.items() if one.default is one.empty}
         assert needed <= GIVEN | described.param_convertors.keys(), f"{described.path} takes more"
