@@ -62,7 +62,10 @@ def find_series(archive: Archive, principal: Principal, study_uid: str, series_u
 
 def fragments(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "") -> list[Fragment]:
     """The packs in which a study's or a series' instances lie; raises NotFound if none may be seen."""
-    return _seen(_fragments(archive, principal, study_uid, series_uid), series_uid)
+    found = _fragments(archive, principal, study_uid, series_uid)
+    if not found:
+        raise NotFound("there is no such study" if not series_uid else "there is no such series")
+    return found
 
 
 def _fragments(archive: Archive, principal: Principal, study_uid: str, series_uid: str) -> list[Fragment]:
@@ -72,12 +75,6 @@ def _fragments(archive: Archive, principal: Principal, study_uid: str, series_ui
             return find_fragments(connection, principal, study_uid, series_uid)
         seen = find_studies(connection, principal, standing, study_uid)
         return find_fragments_in(connection, seen, series_uid) if seen else []
-
-
-def _seen(found: list[Fragment], series_uid: str) -> list[Fragment]:
-    if not found:
-        raise NotFound("there is no such study" if not series_uid else "there is no such series")
-    return found
 
 
 def locate(archive: Archive, principal: Principal, study_uid: str, series_uid: str = "",
@@ -172,27 +169,37 @@ def described(
     archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str
 ) -> tuple[Located, Json]:
     """One instance and its DICOM JSON; raises NotFound."""
-    return _of_one(archive, principal, study_uid, series_uid, sop_instance, _described)
+
+    def give(of: Fragment, shown: Shown, place: int) -> tuple[Located, Json]:
+        lines = archive.shelf.lines(archive.objects, of.series_pk, of.pack_id, of.edition)
+        return _located(shown.entries[place], of), json.loads(lines[place])
+
+    return _of_one(archive, principal, study_uid, series_uid, sop_instance, give)
 
 
-def _described(archive: Archive, of: Fragment, shown: Shown, place: int) -> tuple[Located, Json]:
-    lines = archive.shelf.lines(archive.objects, of.series_pk, of.pack_id, of.edition)
-    return _located(shown.entries[place], of), json.loads(lines[place])
+def one(
+    archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str
+) -> Located:
+    """One instance; raises NotFound."""
+
+    def give(of: Fragment, shown: Shown, place: int) -> Located:
+        return _located(shown.entries[place], of)
+
+    return _of_one(archive, principal, study_uid, series_uid, sop_instance, give)
 
 
 def _of_one(archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str,
-            give: Callable[[Archive, Fragment, Shown, int], T]) -> T:  # fmt: skip
+            give: Callable[[Fragment, Shown, int], T]) -> T:  # fmt: skip
     """Of where one instance is, by what was found within the last second; if it is not there, anew. Raises NotFound."""
-
-    def find() -> tuple[Fragment, ...]:
-        return tuple(_fragments(archive, principal, study_uid, series_uid))
-
-    remembered = archive.standings.fragments(principal, study_uid, series_uid, find)
+    asked = (archive, principal, study_uid, series_uid)
+    remembered = archive.standings.fragments(
+        principal, study_uid, series_uid, lambda: tuple(_fragments(*asked))
+    )
     with contextlib.suppress(ObjectMissing):  # what was written of a pack gave way to the next edition
-        for fragment, shown, place in _places(archive, remembered, sop_instance):
-            return give(archive, fragment, shown, place)
-    for fragment, shown, place in _places(archive, _seen(list(find()), series_uid), sop_instance):
-        return give(archive, fragment, shown, place)
+        for place in _places(archive, remembered, sop_instance):
+            return give(*place)
+    for place in _places(archive, fragments(*asked), sop_instance):
+        return give(*place)
     raise NotFound("there is no such instance")
 
 
@@ -229,14 +236,3 @@ def metadata_keys(archive: Archive, principal: Principal, study_uid: str, series
     """Where the DICOM JSON of a study's or series' instances is; raises NotFound."""
     found = fragments(archive, principal, study_uid, series_uid)
     return [metadata_key(f.series_pk, f.pack_id, f.edition) for f in found if f.instance_count > 0]
-
-
-def one(
-    archive: Archive, principal: Principal, study_uid: str, series_uid: str, sop_instance: str
-) -> Located:
-    """One instance; raises NotFound."""
-
-    def located(_: Archive, of: Fragment, shown: Shown, place: int) -> Located:
-        return _located(shown.entries[place], of)
-
-    return _of_one(archive, principal, study_uid, series_uid, sop_instance, located)

@@ -4,11 +4,11 @@ import { CODES, erase, type Rejection, type RejectionState, restore } from '../.
 import { useChange } from '../../data/administration'
 import { useRejections } from '../../data/rejections'
 import { facilityName, nameLines } from '../format'
-import { ErrorState } from '../list/states'
 import { momentText } from '../share/moments'
 import type { Looking } from './AdminPage'
 import { Refused } from './Form'
 import { Head, Sure } from './fields'
+import { Listed } from './Listed'
 
 const STATES = ['active', 'restored', 'erased'] as const
 
@@ -34,19 +34,9 @@ export function BinTab({ own, facilities }: Looking): ReactElement {
           ))}
         </div>
       </div>
-      {list.error && <ErrorState error={list.error} onRetry={list.retry} inline />}
-      {list.loading && <p className="admin-none">{t('admin.loading')}</p>}
-      {list.rejections.length > 0 && (
+      <Listed list={list} isEmpty={list.rejections.length === 0} none={t('reject.none')}>
         <Table rejections={list.rejections} state={state} own={own} facilities={facilities} />
-      )}
-      {!list.loading && !list.error && list.rejections.length === 0 && (
-        <p className="admin-none">{t('reject.none')}</p>
-      )}
-      {list.hasMore && (
-        <button type="button" className="button" disabled={list.loadingMore} onClick={list.loadMore}>
-          {t('admin.more')}
-        </button>
-      )}
+      </Listed>
     </>
   )
 }

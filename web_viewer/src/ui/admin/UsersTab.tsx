@@ -3,11 +3,11 @@ import { useTranslation } from 'react-i18next'
 import type { Account } from '../../api/administration'
 import { barOf, useAccounts } from '../../data/administration'
 import { facilityName } from '../format'
-import { ErrorState } from '../list/states'
 import { momentText, timeText } from '../share/moments'
 import type { Looking } from './AdminPage'
 import { FacilityFilter } from './FacilityChoice'
 import { Badge, Head } from './fields'
+import { Listed } from './Listed'
 import { NewUser } from './NewUser'
 import { UserDialog } from './UserDialog'
 
@@ -43,19 +43,9 @@ export function UsersTab({ own, facilities }: Looking): ReactElement {
           {t('admin.users.add')}
         </button>
       </search>
-      {list.error && <ErrorState error={list.error} onRetry={list.retry} inline={list.accounts.length > 0} />}
-      {list.loading && <p className="admin-none">{t('admin.loading')}</p>}
-      {list.accounts.length > 0 && (
+      <Listed list={list} isEmpty={list.accounts.length === 0} none={t('admin.users.none')}>
         <Table accounts={list.accounts} facilities={facilities} onOpen={setOpen} />
-      )}
-      {!list.loading && !list.error && list.accounts.length === 0 && (
-        <p className="admin-none">{t('admin.users.none')}</p>
-      )}
-      {list.hasMore && (
-        <button type="button" className="button" disabled={list.loadingMore} onClick={list.loadMore}>
-          {t('admin.more')}
-        </button>
-      )}
+      </Listed>
       {open === NEW && <NewUser own={own} facilities={facilities} chosen={facility} onClose={close} />}
       {shown && <UserDialog account={shown} own={own} facilities={facilities} onClose={close} />}
     </>

@@ -1,9 +1,9 @@
-import { lazy, type ReactElement, Suspense, useState } from 'react'
+import { lazy, type ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
 import { mayReject } from '../../data/rejections'
 import { useMe } from '../../data/studies'
-import { Icon } from '../icons'
+import { DialogTool } from '../viewer/DialogTool'
 
 const RejectDialog = lazy(async () => ({ default: (await import('./RejectDialog')).RejectDialog }))
 
@@ -11,25 +11,14 @@ const RejectDialog = lazy(async () => ({ default: (await import('./RejectDialog'
 export function RejectButton({ manifest }: { manifest: Manifest }): ReactElement | null {
   const { t } = useTranslation()
   const me = useMe()
-  const [open, setOpen] = useState(false)
   if (!mayReject(me.data, manifest.facility?.code)) return null
   return (
-    <>
-      <button
-        type="button"
-        className="tool"
-        data-testid="reject"
-        title={t('reject.hint')}
-        onClick={() => setOpen(true)}
-      >
-        <Icon name="reject" />
-        <span>{t('reject.reject')}</span>
-      </button>
-      {open && (
-        <Suspense>
-          <RejectDialog study={manifest} onClose={() => setOpen(false)} />
-        </Suspense>
-      )}
-    </>
+    <DialogTool
+      testId="reject"
+      icon="reject"
+      words={t('reject.reject')}
+      hint={t('reject.hint')}
+      dialog={onClose => <RejectDialog study={manifest} onClose={onClose} />}
+    />
   )
 }

@@ -1,9 +1,9 @@
-import { lazy, type ReactElement, Suspense, useState } from 'react'
+import { lazy, type ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
 import { mayShare } from '../../data/shareLinks'
 import { useMe } from '../../data/studies'
-import { Icon } from '../icons'
+import { DialogTool } from '../viewer/DialogTool'
 
 const ShareDialog = lazy(async () => ({ default: (await import('./ShareDialog')).ShareDialog }))
 
@@ -11,25 +11,14 @@ const ShareDialog = lazy(async () => ({ default: (await import('./ShareDialog'))
 export function ShareButton({ manifest }: { manifest: Manifest }): ReactElement | null {
   const { t } = useTranslation()
   const me = useMe()
-  const [open, setOpen] = useState(false)
   if (!mayShare(me.data, manifest.facility?.code)) return null
   return (
-    <>
-      <button
-        type="button"
-        className="tool"
-        data-testid="share"
-        title={t('share.shareHint')}
-        onClick={() => setOpen(true)}
-      >
-        <Icon name="share" />
-        <span>{t('share.share')}</span>
-      </button>
-      {open && (
-        <Suspense>
-          <ShareDialog study={manifest} onClose={() => setOpen(false)} />
-        </Suspense>
-      )}
-    </>
+    <DialogTool
+      testId="share"
+      icon="share"
+      words={t('share.share')}
+      hint={t('share.shareHint')}
+      dialog={onClose => <ShareDialog study={manifest} onClose={onClose} />}
+    />
   )
 }
