@@ -6,15 +6,14 @@ import itertools
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from bench.corpus import Study, make_study
+from bench.crowd import answers_a_second, can_crowd
 from bench.distant import REMARK, Samples, beside, distant
-from bench.measure import Figure, Group, Row, cpu_seconds, milliseconds, until
+from bench.measure import Figure, Group, Row, cpu_seconds, milliseconds, quiet, until
 from bench.peers import TONGYING, Peer, Web
 from bench.run import Run
 from bench.senders import send
@@ -22,15 +21,18 @@ from bench.web import DICOM_JSON, Client
 
 ORIGINALS = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 FRAME = 'multipart/related; type="application/octet-stream"'
+SLICES = {"one frame": ("/frames/1", FRAME), "one rendered JPEG": ("/frames/1/rendered", "image/jpeg")}
 WARM = 5
-CROWD, CROWD_ROUNDS, CROWDED = 16, 3, ("one frame", "one rendered JPEG")
+CROWD, CROWD_ROUNDS = 16, 5
 REMARKS = (
+    "Measured when nobody works any more at what was stored: Tongying makes HTJ2K renditions of a large series when it "
+    "has not grown for half a minute.",
     "One client, one kept connection, http.client reading 1 MB at a time: the same for both. Client and server share "
     "the two cores.",
     "The series is as received (transfer-syntax=*). A frame is the uncompressed 16-bit frame of one slice, another "
     "slice each time; rendered is its JPEG with the default window.",
-    f"{CROWD} clients: as many threads of one process, each with a connection of its own, ask at once for one slice "
-    "after the other; all answers by the time until the last.",
+    f"{CROWD} clients: `wrk` with as many connections, each of which asks for one slice after the other as soon as the "
+    "answer before is there. Servers and `wrk` share the two cores.",
     "Metadata is asked for as browsers ask (Accept-Encoding: gzip), and its time includes unzipping. Tongying writes "
     "it when it indexes; Orthanc makes it from what its plug-in keeps, or from the files.",
     REMARK,
@@ -43,7 +45,8 @@ def measure(run: Run) -> Group:
     peers = [p for p in run.peers.values() if p.web]
     for peer in peers:
         _store(peer, study)
-    time.sleep(min(4.0, run.sizes.slices / 20))  # what is derived in the background is done
+    time.sleep(run.sizes.derived_seconds)
+    quiet()  # what is derived in the background is done
     samples: dict[tuple[str, str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     clients = {p.name: Client(p.web) for p in peers if p.web}
     try:
@@ -65,11 +68,8 @@ def measure(run: Run) -> Group:
                 milliseconds(lambda: _first_image(manifest, study)) for _ in range(WARM + run.sizes.requests)
             ]
             samples["first image through the manifest, p50", "ms", 50][TONGYING] = taken[WARM:]
-        for what in CROWDED:
-            for _ in range(CROWD_ROUNDS):
-                for peer in peers:
-                    rate = _crowd(peer, _small(study)[what], run.sizes.requests * 4)
-                    samples[f"{what}, {CROWD} clients", "answers/s", 50][peer.name].append(rate)
+        for what, rates in _crowds(run, peers, study):
+            samples[f"{what}, {CROWD} clients", "answers/s", 50] = rates
     finally:
         for client in clients.values():
             client.close()
@@ -122,6 +122,24 @@ def _from_s3(run: Run, local: Peer, client: Client, study: Study) -> Samples:
             )
 
 
+def _crowds(run: Run, peers: list[Peer], study: Study) -> Iterator[tuple[str, dict[str, list[float]]]]:
+    """Answers a second of each peer, in turns; nothing where `wrk` is missing."""
+    for what, (tail, accept) in SLICES.items() if can_crowd() else ():
+        rates: dict[str, list[float]] = defaultdict(list)
+        paths = _slices(study, tail)
+        for _ in range(CROWD_ROUNDS):
+            for peer in peers:
+                assert peer.web is not None
+                seconds = run.sizes.crowd_seconds
+                rate = answers_a_second(peer.web, paths, accept, run.folder, clients=CROWD, seconds=seconds)
+                rates[peer.name].append(rate)
+        yield what, rates
+
+
+def _slices(study: Study, tail: str) -> list[str]:
+    return [f"{_path(study)}/instances/{image.uid}{tail}" for image in study.images]
+
+
 Request = Callable[[Client], object]
 
 
@@ -129,13 +147,11 @@ def _small(study: Study) -> dict[str, Callable[[], Request]]:
     """The small requests; each call of a maker goes on to the next slice, the same for every peer."""
     series = _path(study)
 
-    def instances(tail: str, accept: str) -> Callable[[], Request]:
-        paths = itertools.cycle([f"{series}/instances/{image.uid}{tail}" for image in study.images])
+    def each(tail: str, accept: str) -> Callable[[], Request]:
+        paths = itertools.cycle(_slices(study, tail))
         return lambda: _reading(next(paths), accept)
 
-    return {
-        "one frame": instances("/frames/1", FRAME),
-        "one rendered JPEG": instances("/frames/1/rendered", "image/jpeg"),
+    return {what: each(*asked) for what, asked in SLICES.items()} | {
         f"metadata of the series ({len(study.images)})": lambda: _reading(
             f"{series}/metadata", DICOM_JSON, "gzip"
         ),
@@ -161,20 +177,6 @@ def _in_turns(clients: dict[str, Client], make: Callable[[], Request], count: in
             if number >= 0:
                 taken[name].append(spent)
     return taken
-
-
-def _crowd(peer: Peer, make: Callable[[], Request], count: int) -> float:
-    """Answers a second to clients that ask all at once."""
-    assert peer.web is not None
-    web = peer.web
-    with ExitStack() as stack:
-        clients = [stack.enter_context(Client(web)) for _ in range(CROWD)]
-        asked = [[make() for _ in range(-(-count // CROWD))] for _ in clients]
-        pool = stack.enter_context(ThreadPoolExecutor(CROWD))
-        list(pool.map(make(), clients))  # the connections are open
-        start = time.perf_counter()
-        list(pool.map(lambda client, requests: [ask(client) for ask in requests], clients, asked))
-        return sum(map(len, asked)) / (time.perf_counter() - start)
 
 
 def _first_image(web: Web, study: Study) -> None:

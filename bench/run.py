@@ -21,6 +21,8 @@ class Sizes:
     studies: int = 30  # of the search for a fresh study
     slices: int = 250  # of the series that is retrieved
     requests: int = 100  # of each small kind
+    derived_seconds: float = 35  # until what is derived of a series in the background has begun
+    crowd_seconds: int = 3  # of each turn of many clients
     page_rounds: int = 5
     indexed: int = 100_000  # studies among which C-FIND finds its hundred
     persons: int = 100_000  # whose patients are linked
@@ -29,7 +31,7 @@ class Sizes:
 
 
 FULL = Sizes()
-QUICK = Sizes(images=200, rounds=5, studies=20, requests=40, persons=20_000)
+QUICK = Sizes(images=200, rounds=5, studies=20, requests=40, crowd_seconds=2, persons=20_000)
 TINY = Sizes(
     side=64,
     images=8,
@@ -38,6 +40,8 @@ TINY = Sizes(
     studies=2,
     slices=6,
     requests=3,
+    derived_seconds=0.3,
+    crowd_seconds=1,
     page_rounds=1,
     indexed=200,
     persons=1_000,

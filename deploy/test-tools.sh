@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests talk to and this machine lacks: DCMTK, Chromium and a Chinese font, a Valkey or Redis server,
-# Caddy, Orthanc.
+# Caddy, Orthanc, wrk.
 # The S3 server is SeaweedFS, built by Go where Go can get it; else the tests use `rclone serve s3` and say so. With the
 # argument `bench` the Versity gateway is built instead, in some minutes: rclone streams slower than what it serves.
 set -eu
@@ -11,6 +11,7 @@ command -v storescu >/dev/null || missing="$missing dcmtk"
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v valkey-server >/dev/null || command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v caddy >/dev/null || missing="$missing caddy"
+command -v wrk >/dev/null || missing="$missing wrk" # the benchmarks' many clients
 [ -n "$(fc-list :lang=zh 2>/dev/null)" ] || missing="$missing fonts-wqy-microhei" # for pages in screenshots
 [ -x /usr/sbin/Orthanc ] || command -v Orthanc >/dev/null || missing="$missing orthanc"
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"

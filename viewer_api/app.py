@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacs import VERSION
 from pacs.settings import Settings
@@ -47,18 +45,7 @@ from viewer_api import (
 from viewer_api.audited import Audited
 from viewer_api.dicomweb import capabilities, frames, qido, rendered, stow, wado, wado_uri
 from viewer_api.limits import HeadAsGet, SmallBodies
-
-CSP = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self'; "
-    "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self'; manifest-src 'self'; "
-    "object-src blob:; frame-src blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-SERVICES = ("/dicom-web/", "/wado")
-SAFE_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": CSP,
-}
+from viewer_api.safe_headers import SERVICES, SafeHeaders
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -81,14 +68,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Tongying 通影", version=VERSION, lifespan=lifespan, openapi_url="/api/openapi.json",
                   docs_url=None, redoc_url=None)  # fmt: skip
+    problems.install(app)
+    direct.install(app, frames.router, rendered.router, wado.router)
     app.add_middleware(Audited)
     app.add_middleware(SmallAnswersZipped)
     app.add_middleware(SmallBodies)
-    app.add_middleware(Located)
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     cross_origin.install(app, settings)  # the outermost: what is refused says too who may read it
-    problems.install(app)
     openapi.install(app)
     for router in (
         # What is asked most often first: a request looks through the routes in this order.
@@ -100,7 +87,6 @@ def create_app(settings: Settings) -> FastAPI:
         fhir_capabilities.router, audit.router, looked.router,
     ):  # fmt: skip
         app.include_router(router)
-    direct.install(app, frames.router, rendered.router, wado.router)
     _add_health(app, metrics.registry(settings.http_process_count))
     pages.install(app, settings)
     return app
@@ -119,45 +105,6 @@ class SmallAnswersZipped(GZipMiddleware):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-
-class SafeHeaders:
-    """Adds what keeps browsers from guessing and embedding, where an answer does not say it itself."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
-
-
-class Located:
-    """Says of what DICOMweb gives where it is (PS3.18 8.4.2), and that a browser keeps it for one user alone: a
-    workstation has many."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_location(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] in (200, 206):
-                url = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Location", url.decode("latin-1"))
-                headers.add_vary_header("Authorization")
-            await send(message)
-
-        of_dicomweb = (
-            scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(SERVICES)
-        )
-        await self._app(scope, receive, with_location if of_dicomweb else send)
 
 
 def _add_health(app: FastAPI, metered: CollectorRegistry) -> None:

@@ -1,11 +1,12 @@
-"""Routes in front of the application's, without the general ways in which FastAPI finds them and solves their
-dependencies: those take longer than reading a frame."""
+"""Routes in front of FastAPI, without the general ways in which it finds them and solves their dependencies: those
+take longer than reading a frame. They stand within our middlewares, which are so for all answers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import inspect
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -14,49 +15,81 @@ from anyio import to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from viewer_api.auth import bearer, current_principal
 
 # Together no more than the database has connections for; sixteen of the others may be storing (`dicomweb.stow`).
 THREADS, OTHERS = 16, 24
 GIVEN = frozenset({"request", "who", "archive"})
+ROUTE = "tongying.direct"  # of a scope: the route that answers it
 
 
-class Direct(BaseRoute):
+class Directly:
+    """The innermost middleware: answers GET of these routes, and leaves all else to the application."""
+
+    def __init__(self, app: ASGIApp, described: Sequence[APIRoute], handlers: Mapping[Any, Any]) -> None:
+        """`handlers` of errors, by class or status."""
+        self._app = app
+        self._routes = tuple(map(Direct, described))
+        self._answering = ExceptionMiddleware(_answer, handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._found(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if route is None:
+            await self._app(scope, receive, send)
+        else:
+            scope[ROUTE] = route
+            await self._answering(scope, receive, send)
+
+    def _found(self, scope: Scope) -> Direct | None:
+        """The first that matches; the scope then has what of the path it names."""
+        return next((route for route in self._routes if route.matches(scope)), None)
+
+
+class Direct:
     """Answers what a route of FastAPI's would, which goes on to describe it, and to refuse other methods. Its endpoint
     takes, by these names, no more than the `request`, `who` asks, the `archive` and texts of the path, and gives a
     Response."""
 
     def __init__(self, described: APIRoute) -> None:
         self._described = described
-        self.path, self.methods = described.path, described.methods
         taken = inspect.signature(described.endpoint).parameters
         needed = {name for name, one in taken.items() if one.default is one.empty}
         assert needed <= GIVEN | described.param_convertors.keys(), f"{described.path} takes more"
         self._given = GIVEN & taken.keys()
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+    def matches(self, scope: Scope) -> bool:
         match, found = Route.matches(self._described, scope)
-        return (match, {**found, "route": self._described}) if match is Match.FULL else (Match.NONE, {})
+        if match is Match.FULL:
+            scope.update(found, route=self._described)
+        return match is Match.FULL
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
+    async def answer(self, request: Request) -> Response:
         who = await current_principal(request, await bearer(request))
         known: dict[str, Any] = {"request": request, "who": who, "archive": request.app.state.archive}
         given = {name: known[name] for name in self._given}
         # A thread of the loop's own pool: to get one from anyio takes three times as long.
         answering = partial(self._described.endpoint, **given, **request.path_params)
         loop = asyncio.get_running_loop()
-        answer: Response = await loop.run_in_executor(None, contextvars.copy_context().run, answering)
-        await answer(scope, receive, send)
+        made: Response = await loop.run_in_executor(None, contextvars.copy_context().run, answering)
+        return made
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    route: Direct = scope[ROUTE]
+    answer = await route.answer(Request(scope, receive, send))
+    await answer(scope, receive, send)
 
 
 def install(app: FastAPI, *routers: APIRouter) -> None:
-    """Put all routes of these routers in front, in their order."""
+    """Put all routes of these routers in front, in their order. Before other middlewares, and after the handlers of
+    errors are known."""
     described = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
-    app.router.routes[:0] = map(Direct, described)
+    handlers = {kind: handler for kind, handler in app.exception_handlers.items() if kind is not Exception}
+    app.add_middleware(Directly, described=described, handlers=handlers)
 
 
 def start() -> None:

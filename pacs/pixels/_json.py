@@ -90,7 +90,7 @@ def from_dataset(dataset: Dataset) -> dict[str, Any]:
 
 def _part(attributes: Attributes, tag: str, part: str) -> Any:
     element = attributes.get(tag)
-    return element.get(part) if isinstance(element, Mapping) else None
+    return element.get(part) if isinstance(element, dict) else None
 
 
 def _wanted(tag: int) -> bool:
