@@ -24,12 +24,13 @@ from sqlalchemy import (
     and_,
     column,
     func,
+    literal,
     not_,
     or_,
     select,
     true,
-    values,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.index.tables import facilities, packs
 from storage.packnames import is_urgent
@@ -120,7 +121,8 @@ class WaitingPack:
 
 def _waiting_packs(*, again: bool) -> Select[Any]:
     waits = packs.c.again if again else and_(packs.c.state == "shipped", not_(packs.c.again))
-    lane = values(column("urgent", Boolean), name="lane").data([(True,), (False,)])
+    both = literal([True, False], ARRAY(Boolean))  # not VALUES: SQLAlchemy would compile that each time
+    lane = func.unnest(both).table_valued(column("urgent", Boolean), name="lane").render_derived()
     oldest = (
         select(packs.c.id)
         .where(
