@@ -19,7 +19,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def built_once() -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for module in modules():
         for name, value in vars(module).items():
             several = value.items() if isinstance(value, Mapping) else [("", value)]
