@@ -1,6 +1,5 @@
 """Stored values to what a display shows (PS3.3 C.11, PS3.4 N.2): modality, VOI, presentation."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,12 @@ from pacs.pixels.decode import decode_frame
 from pacs.pixels.description import Frame, PixelDescription, PixelError, describe
 from pacs.pixels.lut import Lut, lut_of
 from pacs.pixels.shutter import hidden, presentation_value
+from pacs.pixels.tables import Map, Rescale, has_table, through, windowed
 from pacs.pixels.window import WHITE, Window, apply_window, spanning, window_of
 
 Picture = NDArray[np.uint8]
 """(rows, columns) grey or (rows, columns, 3) RGB, 0 black, 255 white."""
 
-_Map = Callable[[NDArray[Any]], NDArray[Any]]
 _AIR = -1024.0  # Hounsfield units, the least a CT of 12 bits can hold
 _PROJECTION_XRAY = {"1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"}  # XA, XRF
 
@@ -74,7 +73,7 @@ def _picture(
     return _supplemented(grey, frame.array, attributes) if _is_supplemented(attributes) else grey
 
 
-def modality(attributes: Attributes) -> _Map:
+def modality(attributes: Attributes) -> Map:
     """The modality LUT or rescale of a frame (PS3.3 C.11.1), as a function of stored values.
 
     XA and XRF of logarithmic or displayed intensity keep stored values: their LUT leads away from the
@@ -87,7 +86,7 @@ def modality(attributes: Attributes) -> _Map:
     if item is not None:
         return lut_of(item).apply
     slope, intercept = _json.number(attributes, "00281053"), _json.number(attributes, "00281052")
-    return _rescale(slope or 1.0, intercept or 0.0)
+    return Rescale(slope or 1.0, intercept or 0.0)
 
 
 def padding(array: NDArray[Any], attributes: Attributes) -> NDArray[np.bool_] | None:
@@ -110,9 +109,7 @@ def _grey(
     frame: Frame, description: PixelDescription, attributes: Attributes, window: Window | None
 ) -> Picture:
     padded = padding(frame.array, attributes)
-    rescale = modality(attributes)
-    show = _voi(frame.array, padded, description, attributes, rescale, window)
-    picture = _through(frame.array, lambda values: show(rescale(values)))
+    picture = _voi(frame.array, padded, description, attributes, window)
     if frame.photometric == "MONOCHROME1" or _json.text(attributes, "20500020") == "INVERSE":
         np.subtract(255, picture, out=picture)
     elif frame.photometric != "MONOCHROME2":
@@ -127,17 +124,18 @@ def _voi(
     padded: NDArray[np.bool_] | None,
     description: PixelDescription,
     attributes: Attributes,
-    rescale: _Map,
     chosen: Window | None,
-) -> _Map:
-    """The VOI transformation to display values: the chosen window, a LUT, a window, or the frame's extent."""
+) -> Picture:
+    """By the modality's and the VOI transformation: the chosen window, a LUT, a window, or the frame's extent."""
+    rescale = modality(attributes)
     lut = None if chosen else _voi_lut(attributes)
     if lut is not None:
-        return lambda values: lut.apply(values) * (WHITE / lut.white)
+        return through(array, lambda values: lut.apply(rescale(values)) * (WHITE / lut.white))
     found = chosen or window_of(attributes)
-    if found is None:
-        found = _extent(array, padded, description, attributes, rescale)
-    return lambda values: apply_window(found, values)
+    if found and found.ends and isinstance(rescale, Rescale) and has_table(array):
+        return windowed(array, rescale, found)
+    window = found or _extent(array, padded, description, attributes, rescale)
+    return through(array, lambda values: apply_window(window, rescale(values)))
 
 
 def _voi_lut(attributes: Attributes) -> Lut | None:
@@ -154,7 +152,7 @@ def _extent(
     padded: NDArray[np.bool_] | None,
     description: PixelDescription,
     attributes: Attributes,
-    rescale: _Map,
+    rescale: Map,
 ) -> Window:
     """The window from the least to the greatest value of a frame without its padding.
 
@@ -171,39 +169,8 @@ def _extent(
     return spanning(low, high) or Window(high + 0.5, 1.0, "LINEAR_EXACT")
 
 
-def _through(array: NDArray[Any], function: _Map) -> Picture:
-    """Apply a function of single values to an image, by a table where that is shorter."""
-    if array.dtype.kind in "iu" and array.dtype.itemsize <= 2:
-        low, high = int(array.min()), int(array.max())
-        return _looked_up(array, _round(function(np.arange(low, high + 1))), low)
-    out = np.empty(array.shape, np.uint8)
-    for rows in colour.chunks(array):
-        out[rows] = _round(function(array[rows]))
-    return out
-
-
-def _looked_up(array: NDArray[Any], shown: Picture, low: int) -> Picture:
-    """What is shown for each value; `shown` begins with that for `low`. The table that is read has a place for each
-    value that a cell can hold, the negative ones last, so that cells are indexes as they are and none is outside."""
-    bits = 8 * array.dtype.itemsize
-    table = np.zeros(1 << bits, np.uint8)
-    first = low % (1 << bits)
-    upper = shown[: (1 << bits) - first]
-    table[first : first + len(upper)] = upper
-    table[: len(shown) - len(upper)] = shown[len(upper) :]
-    return np.take(table, array.view(f"u{array.dtype.itemsize}"), mode="clip")  # "raise" would look twice
-
-
-def _round(values: NDArray[Any]) -> Picture:
-    return np.asarray(np.nan_to_num(values) + 0.5).astype(np.uint8)
-
-
 def _same(values: NDArray[Any]) -> NDArray[Any]:
     return values
-
-
-def _rescale(slope: float, intercept: float) -> _Map:
-    return lambda values: values.astype(np.float64) * slope + intercept
 
 
 def _stored(value: int, array: NDArray[Any]) -> int:

@@ -35,6 +35,17 @@ class Window:
         if self.width <= 0 or (self.function == "LINEAR" and self.width < 1):
             raise PixelError(f"a {self.function} window cannot be {self.width} wide")
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Up to where all is black, and from where on white; None of a curve that has no ends."""
+        center, width = self.straight
+        return None if self.function == "SIGMOID" else (center - width / 2, center + width / 2)
+
+    @property
+    def straight(self) -> tuple[float, float]:
+        """Center and width of the slope (PS3.3 C.11.2.1.2.1, C.11.2.1.3.2)."""
+        return (self.center - 0.5, self.width - 1) if self.function == "LINEAR" else (self.center, self.width)
+
 
 def window_of(attributes: Attributes) -> Window | None:
     """The first window of the attributes that is possible (PS3.3 C.11.2.1.2.1), None without one."""
@@ -58,9 +69,7 @@ def apply_window(window: Window, values: NDArray[Any]) -> NDArray[np.float64]:
     if window.function == "SIGMOID":  # PS3.3 C.11.2.1.3.1
         exponent = np.clip(-4 * (x - window.center) / window.width, -_EXPONENT_MAX, _EXPONENT_MAX)
         return np.asarray(WHITE / (1 + np.exp(exponent)))
-    center, width = window.center, window.width
-    if window.function == "LINEAR":  # PS3.3 C.11.2.1.2.1
-        center, width = center - 0.5, width - 1
+    center, width = window.straight
     if width == 0:
         return np.where(x > center, WHITE, 0.0)
-    return np.clip(((x - center) / width + 0.5) * WHITE, 0, WHITE)
+    return np.clip((x - center) / width + 0.5, 0, 1) * WHITE
