@@ -6,13 +6,13 @@ import itertools
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from bench.corpus import Study, make_study
 from bench.crowd import answers_a_second, can_crowd
-from bench.distant import REMARK, Samples, beside, distant
+from bench.distant import REMARK, Read, Samples, beside, distant
 from bench.measure import Figure, Group, Row, cpu_seconds, milliseconds, quiet, until
 from bench.peers import TONGYING, Peer, Web
 from bench.run import Run
@@ -52,9 +52,9 @@ def measure(run: Run) -> Group:
     try:
         for _ in range(run.sizes.rounds):
             for peer in peers:
-                speed, cpu = _series(peer, clients[peer.name], study)
-                samples["series as received", "MB/s", 50][peer.name].append(speed)
-                samples["series as received: CPU, all its processes", "ms/MB", 50][peer.name].append(cpu)
+                read = _series(peer, clients[peer.name], study)
+                samples["series as received", "MB/s", 50][peer.name].append(read.speed)
+                samples["series as received: CPU, all its processes", "ms/MB", 50][peer.name].append(read.cpu)
         for what, request in _small(study).items():
             for name, values in _in_turns(clients, request, run.sizes.requests).items():
                 samples[f"{what}, p50", "ms", 50][name] = values
@@ -98,27 +98,30 @@ def _path(study: Study) -> str:
     return f"/studies/{study.study_uid}/series/{study.series_uid}"
 
 
-def _series(peer: Peer, client: Client, study: Study) -> tuple[float, float]:
-    """MB/s, and CPU milliseconds for each MB; raises OSError if bytes are missing."""
-    before = sum(cpu_seconds(pids) for pids in peer.roles().values())
+def _series(peer: Peer, client: Client, study: Study, store: Sequence[int] = ()) -> Read:
+    """`store`: the processes of what it reads from. Raises OSError if bytes are missing."""
+    roots = [pid for pids in peer.roles().values() for pid in pids]
+    before = (cpu_seconds(roots), time.process_time(), cpu_seconds(store))
     start = time.perf_counter()
     received = client.drain(_path(study), ORIGINALS)
     seconds = time.perf_counter() - start
-    spent = sum(cpu_seconds(pids) for pids in peer.roles().values()) - before
+    after = (cpu_seconds(roots), time.process_time(), cpu_seconds(store))
     if received < study.bytes * 0.99:  # Orthanc may rewrite the file meta information
         raise OSError(f"{peer.name} gave {received} bytes of {study.bytes}")
-    return received / 1e6 / seconds, spent * 1000 / (received / 1e6)
+    megabytes = received / 1e6
+    spent = [(now - then) * 1000 / megabytes for then, now in zip(before, after, strict=True)]
+    return Read(megabytes / seconds, *spent)
 
 
 def _from_s3(run: Run, local: Peer, client: Client, study: Study) -> Samples:
-    with distant(run) as far:
+    with distant(run) as (far, store):
         _store(far, study)
         assert far.web is not None
         with Client(far.web) as far_client:
             return beside(
                 run.sizes.rounds,
                 lambda: _series(local, client, study),
-                lambda: _series(far, far_client, study),
+                lambda: _series(far, far_client, study, store),
             )
 
 
