@@ -45,8 +45,7 @@ def measure(run: Run) -> Group:
     peers = [p for p in run.peers.values() if p.web]
     for peer in peers:
         _store(peer, study)
-    time.sleep(run.sizes.derived_seconds)
-    quiet()  # what is derived in the background is done
+    _derived(run)
     samples: dict[tuple[str, str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     clients = {p.name: Client(p.web) for p in peers if p.web}
     try:
@@ -84,6 +83,13 @@ def _row(what: str, unit: str, percentile: int, by_peer: dict[str, list[float]])
     return Row(what, unit, figures, more_is_better=unit.endswith("/s") or unit == "%", percentile=percentile)
 
 
+def _derived(run: Run) -> None:
+    """What is derived in the background is done."""
+    time.sleep(run.sizes.derived_seconds)
+    if run.sizes.settle_seconds:
+        quiet()
+
+
 def _store(peer: Peer, study: Study) -> None:
     send(peer, [[study.folder]])
     assert peer.web is not None
@@ -101,21 +107,22 @@ def _path(study: Study) -> str:
 def _series(peer: Peer, client: Client, study: Study, store: Sequence[int] = ()) -> Read:
     """`store`: the processes of what it reads from. Raises OSError if bytes are missing."""
     roots = [pid for pids in peer.roles().values() for pid in pids]
-    before = (cpu_seconds(roots), time.process_time(), cpu_seconds(store))
-    start = time.perf_counter()
+    before = (cpu_seconds(store), cpu_seconds(roots))  # looking is work of ours, and not the client's
+    start, mine = time.perf_counter(), time.process_time()
     received = client.drain(_path(study), ORIGINALS)
-    seconds = time.perf_counter() - start
-    after = (cpu_seconds(roots), time.process_time(), cpu_seconds(store))
+    seconds, mine = time.perf_counter() - start, time.process_time() - mine
+    after = (cpu_seconds(store), cpu_seconds(roots))
     if received < study.bytes * 0.99:  # Orthanc may rewrite the file meta information
         raise OSError(f"{peer.name} gave {received} bytes of {study.bytes}")
     megabytes = received / 1e6
-    spent = [(now - then) * 1000 / megabytes for then, now in zip(before, after, strict=True)]
-    return Read(megabytes / seconds, *spent)
+    stores, all_of_ours = ((now - then) * 1000 / megabytes for then, now in zip(before, after, strict=True))
+    return Read(megabytes / seconds, all_of_ours, mine * 1000 / megabytes, stores)
 
 
 def _from_s3(run: Run, local: Peer, client: Client, study: Study) -> Samples:
     with distant(run) as (far, store):
         _store(far, study)
+        _derived(run)
         assert far.web is not None
         with Client(far.web) as far_client:
             return beside(

@@ -2,8 +2,8 @@
 
 Of all work it is the last: it stops as soon as a pack waits to be indexed or a series for its thumbnail, after some
 seconds in any case, and goes on later where it stopped; and frames are encoded only when nobody else wants the
-processor, and waited for no longer than that. One frame at a time is in memory; those that are done lie in a file of
-this machine until their object is whole.
+processor. One frame at a time is in memory; those that are done lie in a file of this machine until their object is
+whole.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, exists, func, not_, select, update
@@ -23,6 +23,7 @@ from pacs.errors import ObjectMissing
 from pacs.logs import get
 from pacs.pixels.description import PixelDescription, PixelError, describe
 from pacs.pixels.progression import resolution_ends
+from pacs.processes import only_when_idle
 from pacs.settings import Settings
 from pacs.transcode import LOSSLESS_SOURCES, RPCL, frame_in
 from pacs.values import Json
@@ -31,7 +32,6 @@ from storage.archive import Archive
 from storage.claims import claimed, of_progressive
 from storage.contents import Entry
 from storage.database import AWAY
-from storage.encoder import Left, encoder
 from storage.index.tables import packs, series, series_packs
 from storage.location import Located
 from storage.packnames import contents_key, metadata_key, progressive_key
@@ -246,22 +246,21 @@ def _row(part: Part) -> tuple[Any, ...]:
 def _encode(archive: Archive, part: Part, stop: Stop) -> bool | None:
     """A thread of its own encodes frames, and does nothing else: who waits behind everybody must hold no row's lock."""
     key = progressive_key(part.series_pk, part.pack_id, part.edition)
-    with WorkFile(archive.settings, key) as work:
+    idle = ThreadPoolExecutor(1, "encoder", only_when_idle)
+    with WorkFile(archive.settings, key) as work, idle as encoder:
         for entry, attributes, description in _sources(archive, part):
             count = min(len(entry.frames.ranges) if entry.frames else 0, description.frames)
             for index in range(work.frames_of(entry.sop_instance), count):
                 if stop():
                     return None
-                make = partial(_frame, archive, Located(entry, part.key, "", ""), attributes, index)
-                try:
-                    made = encoder().made((key, entry.sop_instance, index), make, stop, LOOK_SECONDS)
-                except Left:
-                    return None
-                work.add(entry.sop_instance, made)
-        if work.count:
+                located = Located(entry, part.key, "", "")
+                frame = encoder.submit(_frame, archive, located, attributes, index)
+                work.add(entry.sop_instance, frame.result())
+        made = work.count > 0
+        if made:
             _store(archive, part, key, work)
         work.remove()
-        return work.count > 0
+    return made
 
 
 def _frame(

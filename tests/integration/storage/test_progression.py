@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -176,35 +174,15 @@ def test_it_stops_for_what_nobody_else_is_free_for(eager: Archive, monkeypatch: 
     assert looks_until_stopped(False, True, False, True, False) == 6
     assert looks_until_stopped(False, True, True, False) == 3
     assert progression._stopper(eager, -1.0)()
+    monkeypatch.setattr(progression, "_is_urgent", lambda _: True)
+    stop = progression._stopper(eager, SECONDS)
+    assert stop()
+    monkeypatch.setattr(progression, "LOOK_SECONDS", 60.0)
+    assert stop(), "once it is said it stays"
+    monkeypatch.setattr(progression, "LOOK_SECONDS", 0.0)
     full = replace(eager, settings=replace(eager.settings, disk_free_bytes_min=1 << 60))
     monkeypatch.setattr(progression, "_is_urgent", lambda _: False)
     assert progression._stopper(full, SECONDS)(), "the disk is low"
-
-
-def test_nothing_waits_for_a_frame_that_takes_long(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one of a large mammogram does, and each while others want the processor: a pack came meanwhile."""
-    indexed(eager, 1, 2)
-    free, encoded = threading.Event(), []
-    true: Callable[..., Any] = progression._frame
-
-    def slow(archive: Archive, located: Located, *rest: Any) -> Any:
-        encoded.append(located.entry.sop_instance)
-        packed(archive, instance(3))
-        assert free.wait(60)
-        return true(archive, located, *rest)
-
-    monkeypatch.setattr(progression, "_frame", slow)
-    began = time.monotonic()
-    assert make_progressive(eager, 60.0) == 0
-    assert time.monotonic() - began < 10
-    assert row(eager) == (None, 0)
-    monkeypatch.setattr(progression, "_frame", true)
-    work(eager)
-    drawn(eager)
-    free.set()
-    assert make_progressive(eager, SECONDS) == 2
-    assert len(encoded) == 1, "what was left was made"
-    assert all(bytes_of(eager, one) for one in shown(eager))
 
 
 def test_it_goes_on_where_it_stopped(eager: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +196,6 @@ def test_it_goes_on_where_it_stopped(eager: Archive, monkeypatch: pytest.MonkeyP
         return true(archive, located, *rest)
 
     monkeypatch.setattr(progression, "_frame", noted)
-    monkeypatch.setattr(progression, "LOOK_SECONDS", 60.0)
     looks = iter([False] * 3 + [True] * 9)
     monkeypatch.setattr(progression, "_stopper", lambda *_: lambda: next(looks))
     assert make_progressive(eager, SECONDS) == 0
