@@ -24,7 +24,6 @@ from viewer_api.auth import bearer, current_principal
 # Together no more than the database has connections for; sixteen of the others may be storing (`dicomweb.stow`).
 THREADS, OTHERS = 16, 24
 GIVEN = frozenset({"request", "who", "archive"})
-ROUTE = "tongying.direct"  # of a scope: the route that answers it
 
 
 class Directly:
@@ -33,20 +32,15 @@ class Directly:
     def __init__(self, app: ASGIApp, described: Sequence[APIRoute], handlers: Mapping[Any, Any]) -> None:
         """`handlers` of errors, by class or status."""
         self._app = app
-        self._routes = tuple(map(Direct, described))
-        self._answering = ExceptionMiddleware(_answer, handlers)
+        self._routes = [(one, ExceptionMiddleware(one, handlers)) for one in map(Direct, described)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._found(scope) if scope["type"] == "http" and scope["method"] == "GET" else None
-        if route is None:
-            await self._app(scope, receive, send)
-        else:
-            scope[ROUTE] = route
-            await self._answering(scope, receive, send)
+        asked = scope["type"] == "http" and scope["method"] == "GET"
+        await (self._found(scope) if asked else self._app)(scope, receive, send)
 
-    def _found(self, scope: Scope) -> Direct | None:
-        """The first that matches; the scope then has what of the path it names."""
-        return next((route for route in self._routes if route.matches(scope)), None)
+    def _found(self, scope: Scope) -> ASGIApp:
+        """The first that matches; the scope then has what of the path it names. Else the application."""
+        return next((answering for route, answering in self._routes if route.matches(scope)), self._app)
 
 
 class Direct:
@@ -67,21 +61,16 @@ class Direct:
             scope.update(found, route=self._described)
         return match is Match.FULL
 
-    async def answer(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
         who = await current_principal(request, await bearer(request))
         known: dict[str, Any] = {"request": request, "who": who, "archive": request.app.state.archive}
         given = {name: known[name] for name in self._given}
         # A thread of the loop's own pool: to get one from anyio takes three times as long.
         answering = partial(self._described.endpoint, **given, **request.path_params)
         loop = asyncio.get_running_loop()
-        made: Response = await loop.run_in_executor(None, contextvars.copy_context().run, answering)
-        return made
-
-
-async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
-    route: Direct = scope[ROUTE]
-    answer = await route.answer(Request(scope, receive, send))
-    await answer(scope, receive, send)
+        answer: Response = await loop.run_in_executor(None, contextvars.copy_context().run, answering)
+        await answer(scope, receive, send)
 
 
 def install(app: FastAPI, *routers: APIRouter) -> None:

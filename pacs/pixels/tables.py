@@ -65,7 +65,7 @@ def _of_window(rescale: Rescale, window: Window, kind: str) -> Shown:
     shown[: slope.start], shown[slope.stop :] = rounded(
         apply_window(window, rescale(np.array([can.min, can.max])))
     )
-    table = np.roll(shown, can.min)
+    table = _whole(shown, int(can.min), np.dtype(kind))
     table.setflags(write=False)
     return table
 
