@@ -30,9 +30,12 @@ GRANTED = 0.02  # of studies: opened to somebody
 NARROWED = 0.1  # of the facilities that share
 # What triggers would have kept (`storage.index.known`).
 KNOWN = """
-    INSERT INTO known_studies (study_pk, known_to, sort_date) SELECT id, facility_id, sort_date FROM studies
-    UNION SELECT studies.id, there.facility_id, sort_date FROM studies
-    JOIN patients here ON here.id = patient_pk JOIN patients there ON there.person_pk = here.person_pk
+    INSERT INTO known_studies (study_pk, known_to, modality, sort_date, owner)
+    SELECT study_pk, known_to, kind, sort_date, owner FROM (
+        SELECT id AS study_pk, facility_id AS known_to, sort_date, modalities, facility_id AS owner FROM studies
+        UNION SELECT studies.id, there.facility_id, sort_date, modalities, studies.facility_id
+        FROM studies JOIN patients here ON here.id = patient_pk JOIN patients there ON there.person_pk = here.person_pk
+    ) known, unnest(array_append(modalities, '')) kind
     """
 
 

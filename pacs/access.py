@@ -64,6 +64,7 @@ class Reason(StrEnum):
 # looks at have names of their own: to find one in its class takes as long as to compare five.
 ADMINISTRATOR, LINK = Role.ADMINISTRATOR, Role.LINK
 CLOSED_TO_ALL, TO_REGISTERED, UNOBJECTED = Scope.NONE, Scope.REGISTERED, Objection.NONE
+BY_POLICY = Reason.POLICY
 READING = (Action.FIND, Action.SEE, Action.RETRIEVE)
 CARE = (Purpose.TREATMENT, Purpose.REFERRAL, Purpose.CONSULTATION, Purpose.EMERGENCY)
 PROFESSIONALS = (Role.CLINICIAN, Role.RADIOLOGIST)  # who see what others share, and may share
@@ -134,7 +135,7 @@ def _reading(
     if embargoed or role not in PROFESSIONALS:
         return None
     if not own and purpose in CARE and _shared(principal, study):
-        return Reason.POLICY
+        return BY_POLICY
     return _granted(principal, study, purpose, at) if grants else None
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 
 from pacs.access import Principal
 from pacs.attributes import Level
 from pacs.query import Query
 from storage.archive import Archive
-from storage.index.compiler import compile_query
+from storage.index.compiler import compile_count, compile_query
 from storage.index.tables import series_packs
 from storage.index.within import is_of_most, plan_of
 
 BATCH = 100  # series whose packs are asked for at once
-COUNTED_MAX = 1_000_000  # rows
+COUNTED_MAX = 500  # studies or series
 SERIES_SCANNED_MAX = 500  # for one query at the instance level
 Found = Row[Any]
 
@@ -34,21 +33,23 @@ def search(archive: Archive, query: Query, principal: Principal) -> list[Found]:
         return list(connection.execute(statement))
 
 
-def total(archive: Archive, query: Query, principal: Principal) -> int | None:
-    """How many there are in all pages, counted no further than `COUNTED_MAX` + 1; of instances those of the series
-    that match. None where that takes more than the index."""
+class Total(NamedTuple):
+    """How many there are in all pages; where it is not whole, at least so many."""
+
+    number: int
+    is_whole: bool
+
+
+def total(archive: Archive, query: Query, principal: Principal) -> Total | None:
+    """Counted until COUNTED_MAX studies or series are; of instances those of the series that match. None where that
+    takes more than the index."""
     if query.rest or any(m.attribute.level is Level.IMAGE for m in query.matches):
         return None
-    every = replace(query, limit=None, offset=0, after=None)
     standing = archive.standings.of(principal)
-    of_most = is_of_most(query, standing)
-    whole = compile_query(every, principal, standing, of_most=of_most).order_by(None)
-    found = whole.limit(COUNTED_MAX + 1).subquery()
-    counted = func.sum(found.c.instance_count) if query.level is Level.IMAGE else func.count()
-    with archive.read_as(
-        principal, listing=True, plan=plan_of(query, standing, of_most=of_most)
-    ) as connection:
-        return int(connection.execute(select(counted).select_from(found)).scalar_one() or 0)
+    counted = compile_count(query, principal, standing, COUNTED_MAX)
+    with archive.read_as(principal, listing=True, plan=plan_of(query, standing)) as connection:
+        number, rows = connection.execute(counted).one()
+    return Total(int(number or 0), rows < COUNTED_MAX)
 
 
 def candidate_series(archive: Archive, query: Query, principal: Principal) -> tuple[list[Found], bool]:

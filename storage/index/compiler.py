@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ from pacs.query import Between, Equal, Fuzzy, Match, Position, Query, Wildcard
 from pacs.uids import uid_hash
 from storage.index.tables import facilities, instances, patients, series, studies
 from storage.index.visibility import Standing, visible
-from storage.index.within import is_named, is_of_study_date, names, within
+from storage.index.within import is_named, is_of_study_date, names, walk_of
 
 STUDY_COLUMNS = (
     studies.c.id.label("study_pk"), studies.c.study_uid, studies.c.study_date, studies.c.study_time,
@@ -89,13 +90,17 @@ def compile_query(
     At the IMAGE level: the series in which matching instances may be. `of_most`: most of what matches is looked at.
     """
     level, named = query.level, is_named(query)
-    walk = None if standing is None or standing.is_wide or named else within(principal, standing)
-    place = IN_ALL if walk is None else Place(walk.c.sort_date, walk.c.key)
+    walk = walk_of(query, principal, standing)
+    place = IN_ALL if walk is None else Place(walk.places.c.sort_date, walk.places.c.key)
     found, others = _matching(query, place)
-    if standing is not None and (named or walk is not None):
+    if walk is not None:
+        others = _looked_at([*others, *walk.once])
+    elif standing is not None and named:
         others = _looked_at(others)
     seen = visible(principal, standing, of_most=of_most)
-    statement = _select(level, walk).where(*found, *others, _not_empty(level), seen)
+    statement = _select(level, None if walk is None else walk.places).where(
+        *found, *others, _not_empty(level), seen
+    )
     if level is Level.PATIENT:
         ordered = statement.order_by(studies.c.patient_pk, *NEWEST_FIRST)
         one = ordered.ext(distinct_on(studies.c.patient_pk)).subquery()
@@ -107,6 +112,18 @@ def compile_query(
     if level is not Level.IMAGE:
         statement = statement.limit(_most(query, standing)).offset(query.offset or None)
     return statement
+
+
+def compile_count(
+    query: Query, principal: Principal, standing: Standing | None, most: int
+) -> Select[Any, int]:
+    """Of all pages, as far as so many studies or series: how many match, or at the IMAGE level how many instances these
+    series have; and how many rows that are."""
+    every = compile_query(replace(query, limit=None, offset=0, after=None), principal, standing)
+    holds = series.c.instance_count if query.level is Level.IMAGE else literal_column("1", Integer)
+    each = every.with_only_columns(holds.label("holds"), maintain_column_froms=True).order_by(None)
+    found = each.limit(literal_column(str(most), Integer)).subquery()  # written out, as for pages
+    return select(func.sum(found.c.holds), func.count()).select_from(found)
 
 
 def _most(query: Query, standing: Standing | None) -> Any:

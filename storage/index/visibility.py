@@ -42,7 +42,7 @@ from sqlalchemy.types import NULLTYPE
 
 from pacs.access import CARE, OPERATING, PROFESSIONALS, WORKING, Principal, Purpose, Role, reads_own
 from pacs.sharing import Kind, Scope
-from storage.index.known import known_studies
+from storage.index.known import ANY, known_studies
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
 from storage.index.tables import departments, facility_key, patients, studies, users
 
@@ -279,9 +279,10 @@ def _passes(modalities: ColumnElement[Any], parts: ColumnElement[Any]) -> tuple[
 def _registered(own: ColumnElement[int] | int | None, of_most: bool = False) -> Condition:
     """Whether the patient is a person whom a facility knows too."""
     known = known_studies.c
+    there = and_(known.known_to == own, known.modality == literal_column(f"'{ANY}'", Text))
     if of_most:
-        return studies.c.id.in_(select(known.study_pk).where(known.known_to == own))
-    return _some(known.study_pk == studies.c.id, known.known_to == own)
+        return studies.c.id.in_(select(known.study_pk).where(there))
+    return _some(known.study_pk == studies.c.id, there)
 
 
 @lru_cache(maxsize=1024)

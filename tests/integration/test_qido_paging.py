@@ -119,7 +119,7 @@ def test_totals(server: Server, patient: str, level: str) -> None:
 
 def test_a_total_that_the_index_does_not_know_is_not_told(server: Server, patient: str) -> None:
     answer = server.client.get(
-        "/dicom-web/instances", params={"PatientID": patient, "KVP": "101", "total": "true"}
+        "/dicom-web/instances", params={"PatientID": patient, "KVP": "101", "total": "true", "limit": "1"}
     )
     assert "x-total-count" not in answer.headers
     assert answer.headers["warning"].startswith("299 ")

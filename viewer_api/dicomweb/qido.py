@@ -20,7 +20,7 @@ from pacs.values import Json, text
 from storage.answers import AVAILABLE, Answers
 from storage.archive import Archive
 from storage.paging import as_text, from_text
-from storage.search import COUNTED_MAX, total
+from storage.search import Total, total
 from viewer_api.auth import TheArchive, Who
 from viewer_api.dicomweb.datasets import several, wants_xml
 from viewer_api.dicomweb.places import root_of
@@ -155,20 +155,26 @@ def _answer(request: Request, asked: Asked, who: Principal, archive: Archive) ->
     ]
     if answers.more and asked.query.limit != 0 and answers.end is not None:
         headers["Link"] = f'<{_next(request, answers)}>; rel="next"'
-    counted = total(archive, asked.query, who) if asked.counted else None
+    counted = _counted(archive, asked.query, who, answers, len(found)) if asked.counted else None
     if counted is not None:
-        headers["X-Total-Count"] = str(min(counted, COUNTED_MAX))
+        headers["X-Total-Count"] = str(counted.number)
     if answers.more:
-        left = (
-            counted - asked.query.offset - len(found) if counted is not None and not asked.query.after else 0
-        )
-        number = f"{left} " if left > 0 and counted is not None and counted <= COUNTED_MAX else ""
+        number = ""
+        if counted is not None and counted.is_whole and not asked.query.after:
+            number = f"{counted.number - asked.query.offset - len(found)} "
         warnings.append(f"There are {number}additional results that can be requested")
-    if asked.counted and (counted is None or counted > COUNTED_MAX):
-        warnings.append("The total is not known" if counted is None else "The total is larger")
+    if asked.counted and not (counted and counted.is_whole):
+        warnings.append("The total may be larger" if counted else "The total is not known")
     if warnings:
         headers["Warning"] = ", ".join(f"299 {root}: {said}" for said in warnings)
     return several(found, xml=xml, headers=headers)
+
+
+def _counted(archive: Archive, query: q.Query, who: Principal, answers: Answers, found: int) -> Total | None:
+    """In all pages; of the last one it is known."""
+    if found and not answers.more and not query.after:
+        return Total(query.offset + found, is_whole=True)
+    return total(archive, query, who)
 
 
 def _next(request: Request, answers: Answers) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete, event, func, insert, literal, select, update
+from starlette.requests import Request
 
 from pacs.access import Principal, Role
 from pacs.attributes import Level
@@ -19,10 +20,11 @@ from storage.archive import Archive
 from storage.index.known import astray, known_studies
 from storage.index.tables import facilities, patients, persons, series, studies
 from storage.persons import link, undo, unlink
-from storage.search import search, total
+from storage.search import Total, search, total
 from storage.sharing import set_policy
 from tests.integration.storage.test_persons import Arrive, arrive
 from tests.integration.storage.test_worlds import Case, cases, fixed
+from viewer_api.dicomweb.qido import search_studies
 
 WORLDS = 60
 ADMIN = Principal("admin", Role.ADMINISTRATOR)
@@ -43,6 +45,7 @@ def move_somebody(one: Case) -> None:
             update(patients).where(patients.c.id == chance.choice(keys)).values(person_pk=chance.choice(people)),
             update(patients).where(patients.c.id.in_(chance.sample(keys, 2))).values(person_pk=chance.choice(people)),
             update(studies).where(studies.c.id == of).values(study_date=DAY - timedelta(days=chance.randint(0, 9))),
+            update(studies).where(studies.c.id == of).values(modalities=chance.choice([[], ["CT"], ["MR", "SR"]])),
             delete(studies).where(studies.c.id == of),
             delete(series).where(series.c.study_pk == of, series.c.body_part != "HEAD"),
             update(series).where(series.c.study_pk == of).values(body_part=chance.choice(["", "Head", "KNEE"])),
@@ -87,7 +90,7 @@ def listed(archive: Archive, *keys: tuple[str, str]) -> int:
     archive.standings.forget()
     query = Query(Level.STUDY, tuple(m for m in (match(attribute(n), v) for n, v in keys) if m), limit=50)
     found = search(archive, query, WEST)
-    assert total(archive, query, WEST) == len(found)
+    assert total(archive, query, WEST) == Total(len(found), is_whole=True)
     return len(found)
 
 
@@ -116,7 +119,8 @@ def added(connection: Connection, patient: int) -> None:
         "study_uid": "1.2.3",
         "instance_count": 0,
     }
-    connection.execute(insert(studies).values(values))
+    key = connection.execute(insert(studies).values(values).returning(studies.c.id)).scalar_one()
+    connection.execute(update(studies).where(studies.c.id == key).values(modalities=["CT"]))
 
 
 @pytest.mark.parametrize("which", ["who is moved", "who stays"])
@@ -137,9 +141,62 @@ def test_who_adds_and_who_links_at_the_same_moment_see_each_other(
     with archive.database.begin() as connection:
         assert astray(connection, 10) == []
         of_study = known_studies.join(studies, studies.c.id == known_studies.c.study_pk)
-        known = select(func.count()).select_from(of_study).where(studies.c.study_uid == "1.2.3")
-        assert connection.execute(known).scalar_one() == 3, "all three know it"
+        known = select(known_studies.c.known_to, known_studies.c.modality).select_from(of_study)
+        rows = connection.execute(known.where(studies.c.study_uid == "1.2.3")).all()
+        assert len({row.known_to for row in rows}) == 3, "all three know it"
+        assert len(rows) == 6, "of any modality, and of its own"
         connection.execute(delete(studies).where(studies.c.study_uid == "1.2.3"))
+
+
+def test_a_modality_that_comes_while_somebody_links(archive: Archive, arrive: Arrive) -> None:
+    """Whichever is first, the other sees it."""
+    east, west = arrive("EAST"), arrive("WEST")
+    linking = threading.Thread(target=link, args=(archive, ADMIN, east, west))
+    with archive.database.begin() as connection:
+        of_east = studies.c.patient_pk == east
+        connection.execute(update(studies).where(of_east).values(modalities=["CT", "SR"]))
+        linking.start()
+        linking.join(0.2)
+        assert linking.is_alive(), "it waits for the study"
+    linking.join(SECONDS)
+    with archive.database.begin() as connection:
+        assert astray(connection, 10) == []
+    set_policy(archive, ADMIN, "EAST", Policy(Scope.REGISTERED))
+    assert listed(archive, ("ModalitiesInStudy", "SR")) == 1
+
+
+def test_a_study_of_several_modalities_is_listed_once(archive: Archive, arrive: Arrive) -> None:
+    with archive.database.begin() as connection:
+        of = studies.c.patient_pk == arrive("WEST")
+        connection.execute(update(studies).where(of).values(modalities=["CT", "PT", "SR"]))
+    assert listed(archive, ("ModalitiesInStudy", "PT\\SR\\CT")) == 1
+    assert listed(archive, ("ModalitiesInStudy", "US\\SR")) == 1
+    assert listed(archive, ("ModalitiesInStudy", "US\\MR\\XA\\DX\\SR")) == 1
+    assert listed(archive, ("ModalitiesInStudy", "US\\MR")) == 0
+
+
+def test_what_is_counted_has_an_end(
+    archive: Archive, arrive: Arrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        arrive("WEST", f"W{number}")
+    monkeypatch.setattr("storage.search.COUNTED_MAX", 5)
+    assert total(archive, Query(Level.STUDY), WEST) == Total(4, is_whole=True)
+    monkeypatch.setattr("storage.search.COUNTED_MAX", 3)
+    assert total(archive, Query(Level.STUDY), WEST) == Total(3, is_whole=False)
+    assert answered(archive, "limit=2") == ("3", True)
+    assert answered(archive, "limit=2&offset=1") == ("3", True)
+    assert answered(archive, "limit=4") == ("4", False), "the last page tells it"
+    assert answered(archive, "offset=3") == ("4", False)
+    assert answered(archive, "offset=9") == ("3", True)
+
+
+def answered(archive: Archive, asked: str) -> tuple[str, bool]:
+    """The total in QIDO-RS's answer, and whether it says that it may be larger."""
+    scope = {"type": "http", "method": "GET", "path": "/dicom-web/studies", "headers": [],
+             "query_string": f"{asked}&total=true".encode()}  # fmt: skip
+    answer = search_studies(Request(scope), WEST, archive)
+    return answer.headers["x-total-count"], "may be larger" in answer.headers.get("warning", "")
 
 
 @pytest.fixture

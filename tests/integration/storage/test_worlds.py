@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from pacs.access import CARE, Action, Principal, Purpose, Reason, Role, reason
 from pacs.attributes import Level
-from pacs.query import Query
+from pacs.query import Equal, Query, attribute
 from pacs.sharing import Grant, Kind, Objection, Policy, Scope, StudyFacts
 from storage.archive import Archive
 from storage.index.compiler import compile_query
@@ -36,6 +36,7 @@ DEPARTMENTS = ("EMERGENCY", "RADIOLOGY")
 MODALITIES, PARTS = ("CT", "MR", "US"), ("HEAD", "BREAST", "pelvis", "")
 MOMENTS = (-2, -1, 1, 2)  # hours from now: in the past twice, in the future twice
 KINDS = ("objection", "absolute", "sensitive", "embargo")
+ASKED = ("CT",), ("MR", "CT")  # modalities of which lists are asked for
 NOWHERE = tuple(range(-FACILITIES_MANY, 0))
 USERS = {"u1": "A", "u2": "A", "u3": "B", "u4": None}
 Row = dict[str, Any]
@@ -288,8 +289,23 @@ def cases(archive: Archive, fixed: dict[str, dict[Any, int]], count: int) -> Ite
             connection.rollback()
 
 
+def _listed(
+    connection: Connection, kinds: tuple[str, ...], who: Principal, form: Standing | None
+) -> list[int]:
+    matches = (Equal(attribute("ModalitiesInStudy"), kinds),) if kinds else ()
+    query = compile_query(Query(Level.STUDY, matches, limit=100), who, form)
+    return [row.study_pk for row in connection.execute(query)]
+
+
+def _of_kind(one: Case, shown: set[int], kinds: tuple[str, ...]) -> list[int]:
+    """The studies of these modalities among them; the newest first."""
+    rows = dict(zip(one.written.studies, one.world.studies, strict=True))
+    return sorted((pk for pk in shown if not kinds or set(kinds) & set(rows[pk]["modalities"])), reverse=True)
+
+
 def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> None:
     seen: Counter[str] = Counter()
+    listed_of_kind = 0
     for one in cases(archive, fixed, WORLDS):
         facts_of = [facts(one.world, study, one.written.links) for study in one.world.studies]
         for turn in range(ASKERS):
@@ -301,13 +317,16 @@ def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> 
                     if one.chance.random() < LISTED:
                         counted = _shown(one.connection, visible(who, form, of_most=True))
                         assert counted == shown, f"{one.told}: {who} {form}"
-                        list_ = compile_query(Query(Level.STUDY, limit=100), who, form)
-                        listed = [row.study_pk for row in one.connection.execute(list_)]
-                        assert listed == sorted(shown, reverse=True), f"{one.told}: {who} {form}"
+                        for kinds in ((), *ASKED):
+                            listed = _listed(one.connection, kinds, who, form)
+                            assert listed == _of_kind(one, shown, kinds), f"{one.told}: {who} {form} {kinds}"
+                            listed_of_kind += bool(kinds and listed)
             for study, pk, row in zip(facts_of, one.written.studies, one.world.studies, strict=True):
                 why = reason(who, Action.SEE, study, who.purpose, one.world.now)
                 seen[why or "nothing"] += 1
                 assert (why is not None) == (pk in shown), f"{one.told}: {who} {row} {study}"
     print(f"{WORLDS} worlds, {sum(seen.values())} decisions: {dict(seen)}")
+    print(f"{listed_of_kind} lists of modalities with studies in them")
+    assert listed_of_kind > WORLDS // 100
     assert set(seen) == {*Reason, "nothing"}, "each reason was met"
     assert min(seen.values()) >= WORLDS // 100, seen

@@ -18,7 +18,8 @@ KEYS = {
     "han": ("PatientName", "欧阳*"), "family": ("PatientName", "王*"), "letters": ("PatientName", "Zhang^*"),
     "end": ("PatientName", "*芳"), "group": ("PatientName", "=王*"), "day": ("StudyDate", "20260706"),
     "year": ("StudyDate", "20250101-20251231"), "since": ("StudyDate", "20250101-"), "clock": ("StudyTime", "08-09"),
-    "modality": ("ModalitiesInStudy", "CT"),
+    "modality": ("ModalitiesInStudy", "CT"), "two": ("ModalitiesInStudy", "CT\\MR"),
+    "many": ("ModalitiesInStudy", "CT\\MR\\US\\DX\\MG"),
 }  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def query(names: str) -> Query:
         ("han", True, True, False), ("id family", True, True, False), ("family", True, False, False),
         ("letters", True, False, False), ("end", False, False, True), ("group", True, False, False),
         ("day", False, True, False), ("year", False, True, True), ("since", False, True, True),
-        ("clock", False, False, True), ("modality", False, False, True), ("day modality", False, False, False),
+        ("clock", False, False, True), ("modality", False, True, True), ("day modality", False, True, False),
+        ("two", False, True, True), ("many", False, False, True), ("modality clock", False, False, True),
         ("name modality", True, True, False), ("", False, True, True),
     ],
 )  # fmt: skip
