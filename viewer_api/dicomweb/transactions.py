@@ -173,7 +173,7 @@ def _search(name: str, level: Level) -> Transaction:
         Parameter("fuzzymatching", {"type": "boolean"}, "Of patients' names"),
         Parameter("includefield", {"type": "array", "items": {"type": "string"}}, "Keywords, tags, or all"),
         Parameter(AFTER, {"type": "string"}, "Where the page before ended: of its Link"),
-        Parameter(TOTAL, {"type": "boolean"}, "Count all"),
+        Parameter(TOTAL, {"type": "boolean"}, "Count all, up to 500"),
         *(
             Parameter(name, {"type": "boolean"}, "Not performed, of which a Warning tells")
             for name in NOT_OFFERED
@@ -184,7 +184,7 @@ def _search(name: str, level: Level) -> Transaction:
     return Transaction(
         name, "10.6", DATASETS, parameters=paging, keys=keys(level), statuses=(200, 204, 406),
         headers={
-            "Warning": "299: there are more results, the total is larger or not known, or a matching is not offered",
+            "Warning": "299: there are more results, the total may be larger or is not known, or a matching is not offered",
             "Link": "rel=next: what follows", "X-Total-Count": "where total is asked for",
         },
     )  # fmt: skip
