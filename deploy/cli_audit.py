@@ -16,6 +16,7 @@ from pacs.access import Principal, Role
 from pacs.audit import Subject, to_json
 from pacs.auditevent import audit_event
 from pacs.errors import SettingError
+from pacs.identity import shown_id
 from pacs.looks import as_csv, as_page
 from storage.audit import trail
 from storage.audit.looked import DAYS, DAYS_MAX, of_patient
@@ -156,7 +157,7 @@ def _search(who: str, patient: str, facility: str, study: str, days: int | None)
 
 def _row(line: Line) -> tuple[str, ...]:
     entry = line.entry
-    patients = ", ".join(f"{s.facility}/{s.patient_id}" for s in entry.subjects if s.patient_id)
+    patients = ", ".join(f"{s.facility}/{shown_id(s.patient_id)}" for s in entry.subjects if s.patient_id)
     at = entry.at.astimezone().isoformat(sep=" ", timespec="seconds")
     return (
         str(line.position), at, entry.who, entry.action.value, entry.outcome.value, entry.address, patients, entry.asked

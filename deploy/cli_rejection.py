@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.console import OPERATOR, console, opened
+from pacs.identity import shown_id
 from pacs.rejection import REASON_CHARACTERS_MAX, TITLES
 from pacs.uids import clean_uid
 from storage import recycling
@@ -78,7 +79,8 @@ def rejected_list(
 
 
 def _line(one: dict[str, Any]) -> Iterator[str]:
-    yield from (str(one["id"]), one["state"], one["facility"], ",".join(one["study_uids"]), one["patient_id"])
+    yield from (str(one["id"]), one["state"], one["facility"], ",".join(one["study_uids"]))
+    yield shown_id(one["patient_id"])
     yield f"{one['instances']} instances"
     yield one["meaning"] + (f": {one['reason']}" if one["reason"] else "")
     yield f"by {one['author']}"

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from deploy.console import OPERATOR, console, opened, tables
 from pacs.access import Principal
+from pacs.identity import shown_id
 from storage import links, sharing
 from storage.archive import Archive
 from storage.sharing import Row
@@ -88,4 +89,4 @@ def _shown(value: Any) -> str:
         return str(value.astimezone().isoformat(sep=" ", timespec="minutes"))
     if isinstance(value, bool):
         return "yes" if value else ""
-    return " ".join(value) if isinstance(value, list) else str(value or "")
+    return " ".join(value) if isinstance(value, list) else shown_id(str(value or ""))

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pacs.audit import Action, Entry, Outcome, Subject
+from pacs.identity import shown_id
 
 LOOKING = (Action.VIEW, Action.EXPORT, Action.GRANT)
 SMALL = "/thumbnail"  # behind the path of what is a small picture in a list
@@ -173,4 +174,4 @@ def _row(look: Look, facilities: Mapping[str, tuple[str, str]], language: str) -
 
 
 def _patient(subject: Subject) -> str:
-    return " / ".join(filter(None, (subject.facility, subject.issuer, subject.patient_id)))
+    return " / ".join(filter(None, (subject.facility, subject.issuer, shown_id(subject.patient_id))))

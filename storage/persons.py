@@ -12,7 +12,7 @@ from sqlalchemy import Connection, update
 
 from pacs.access import Principal
 from pacs.errors import Conflict, NotFound
-from pacs.identity import Group, masked_phone, read_resident_number
+from pacs.identity import Group, masked_phone, shown_id
 from pacs.identity.linking import PATIENTS_MAX, contradict
 from storage.archive import Archive
 from storage.index import linking, persons, steps
@@ -270,9 +270,8 @@ def _check_pair(archive: Archive, principal: Principal, one: int, other: int) ->
 def seen(row: Any) -> SeenPatient:
     """A row of `storage.index.persons` as it is shown."""
     found = row._mapping
-    number = read_resident_number(found["patient_id"])  # some hospitals take it for their own ID
     return SeenPatient(
-        found["id"], found["facility"], number.masked() if number else found["patient_id"], found["issuer"],
+        found["id"], found["facility"], shown_id(found["patient_id"]), found["issuer"],
         found["patient_name"], found["birth_date"], found["sex"], found["person_pk"],
         masked_phone(found["phone"] or ""), found["resident_masked"] or "", bool(found["reused"]),
         found["said_name"] or "", found["said_birth_date"], found["said_sex"] or "",

@@ -70,6 +70,12 @@ def read_resident_number(text: str) -> ResidentNumber | None:
     return ResidentNumber(digits, birth, "M" if int(digits[16]) % 2 else "F")
 
 
+def shown_id(patient_id: str) -> str:
+    """A PatientID as people see it: some hospitals take the resident number for it, which is masked."""
+    number = read_resident_number(patient_id)
+    return number.masked() if number else patient_id
+
+
 def check_character(first17: str) -> str:
     """ISO 7064 MOD 11-2 of 17 digits."""
     return _CHECKS[sum(int(d) * w for d, w in zip(first17, _WEIGHTS, strict=True)) % 11]

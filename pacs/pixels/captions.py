@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pacs.identity import shown_id
 from pacs.names import is_han
 from pacs.pixels import _json
 from pacs.pixels._json import Attributes
@@ -70,7 +71,7 @@ def _patient(attributes: Attributes) -> Iterator[str]:
     yield from _names(attributes)
     number, issuer = _said(attributes, "00100020"), _said(attributes, "00100021")
     if number:
-        yield f"ID {number}" + (f" ({issuer})" if issuer else "")
+        yield f"ID {shown_id(number)}" + (f" ({issuer})" if issuer else "")
     born, sex = _date(_said(attributes, "00100030")), _said(attributes, "00100040")
     age = _said(attributes, "00101010").lstrip("0")
     line = GAP.join(part for part in (born and f"DOB {born}", sex, age) if part)

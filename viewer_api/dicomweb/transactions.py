@@ -184,7 +184,7 @@ def _search(name: str, level: Level) -> Transaction:
     return Transaction(
         name, "10.6", DATASETS, parameters=paging, keys=keys(level), statuses=(200, 204, 406),
         headers={
-            "Warning": "299: there are more results, the total may be larger or is not known, or a matching is not offered",
+            "Warning": "299: there are more results, the total may be larger or is unknown, a matching is not offered",
             "Link": "rel=next: what follows", "X-Total-Count": "where total is asked for",
         },
     )  # fmt: skip

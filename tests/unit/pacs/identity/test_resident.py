@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacs.identity import Agreement, read_resident_number
+from pacs.identity import Agreement, read_resident_number, shown_id
 from pacs.identity.resident import check_character
 
 EXAMPLE = "11010519491231002X"  # the example of GB 11643-1999
@@ -86,3 +86,9 @@ def test_the_hash_needs_the_key() -> None:
     assert number.hashed(b"a") == number.hashed(b"a")
     assert number.hashed(b"a") != number.hashed(b"b")
     assert len(number.hashed(b"a")) == 32
+
+
+@pytest.mark.parametrize("other", ["", "P1", EXAMPLE[:-1] + "1", "99" + EXAMPLE[2:], EXAMPLE[:-1]])
+def test_an_id_that_is_a_number_is_shown_masked_and_any_other_as_it_is(other: str) -> None:
+    assert shown_id(EXAMPLE) == shown_id(EXAMPLE.lower()) == "11**************2X"
+    assert shown_id(other) == other

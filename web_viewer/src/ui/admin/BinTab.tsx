@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next'
 import { CODES, erase, type Rejection, type RejectionState, restore } from '../../api/rejections'
 import { useChange } from '../../data/administration'
 import { useRejections } from '../../data/rejections'
+import { shownId } from '../../data/residents'
 import { facilityName, nameLines } from '../format'
 import { momentText } from '../share/moments'
 import type { Looking } from './AdminPage'
@@ -96,7 +97,7 @@ function Row({ rejection: one, own, facilities, onRestore, onErase }: RowProps):
     <tr data-testid="rejection-row" data-patient={one.patient_id}>
       <td className="first">
         <b>{main ?? t('reject.unnamed')}</b>
-        <small>{one.patient_id}</small>
+        <small>{shownId(one.patient_id)}</small>
       </td>
       <td data-label={t('reject.images')}>{one.instances}</td>
       <td data-label={t('reject.why')}>

@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router'
 import { memo, type ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { AuditEntry, Subject } from '../../api/audit'
+import { shownId } from '../../data/residents'
 import { isAction, isOutcome } from './words'
 
 const COLUMNS = ['at', 'who', 'action', 'outcome', 'whom', 'asked', 'where'] as const
@@ -39,7 +40,7 @@ const Row = memo(function Row({ entry }: { entry: AuditEntry }): ReactElement {
 })
 
 const named = (subject: Subject): string =>
-  [subject.facility, subject.issuer, subject.patient_id].filter(Boolean).join(' / ')
+  [subject.facility, subject.issuer, shownId(subject.patient_id)].filter(Boolean).join(' / ')
 
 export function AuditTable({ entries }: { entries: AuditEntry[] }): ReactElement {
   const { t } = useTranslation()

@@ -1,6 +1,7 @@
 import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Alert } from '../../api/sharing'
+import { shownId } from '../../data/residents'
 import type { Alerts } from '../../data/sharing'
 import { Dialog } from '../Dialog'
 import { describeError } from '../describe'
@@ -38,7 +39,7 @@ function Row({ alert, onNote }: { alert: Alert; onNote: () => void }): ReactElem
   const { t, i18n } = useTranslation()
   const said = (moment: string) =>
     new Date(moment).toLocaleString(i18n.language, { dateStyle: 'short', timeStyle: 'short' })
-  const patient = [alert.facility, alert.issuer, alert.patient_id].filter(Boolean).join(' / ')
+  const patient = [alert.facility, alert.issuer, shownId(alert.patient_id)].filter(Boolean).join(' / ')
   return (
     <li data-testid="alert" className={alert.noted_at ? '' : 'waiting'}>
       <p>

@@ -1,6 +1,7 @@
 import { memo, type ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Study } from '../../api/types'
+import { shownId } from '../../data/residents'
 import { ageText, facilityName, nameLines, sexText } from '../format'
 import { Thumbnail } from '../Thumbnail'
 
@@ -58,7 +59,7 @@ export const StudyRow = memo(function StudyRow({
         {name.second && <small>{name.second}</small>}
       </span>
       <span role="gridcell" className="c-id">
-        {study.patient_id}
+        {shownId(study.patient_id)}
       </span>
       <span role="gridcell" className="c-sex">
         <span>{[sex, years].filter(Boolean).join(' · ')}</span>

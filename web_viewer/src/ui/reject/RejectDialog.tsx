@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next'
 import { CODES, type Code, reject } from '../../api/rejections'
 import type { Manifest } from '../../api/types'
 import { useChange } from '../../data/administration'
+import { shownId } from '../../data/residents'
 import { Form } from '../admin/Form'
 import { Choice, Line, type Option } from '../admin/fields'
 import { Dialog } from '../Dialog'
@@ -21,7 +22,7 @@ interface Props {
 export function RejectDialog({ study, onClose }: Props): ReactElement {
   const { t } = useTranslation()
   const [done, setDone] = useState(false)
-  const title = t('reject.title', { name: nameLines(study).main ?? study.patient_id ?? '' })
+  const title = t('reject.title', { name: nameLines(study).main ?? shownId(study.patient_id) ?? '' })
   return (
     <Dialog className="form" testId="reject-dialog" title={title} icon="reject" onClose={onClose}>
       {done ? <Done /> : <Ask study={study} onDone={() => setDone(true)} />}

@@ -2,6 +2,7 @@ import { type FormEvent, type ReactElement, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiError } from '../../api/http'
 import type { Study } from '../../api/types'
+import { shownId } from '../../data/residents'
 import { DAYS, DAYS_CHOSEN, useLinks, useStudiesOfPatient } from '../../data/shareLinks'
 import { Dialog } from '../Dialog'
 import { describeError } from '../describe'
@@ -17,7 +18,7 @@ export function ShareDialog({ study, onClose }: { study: Study; onClose: () => v
   const { t } = useTranslation()
   const { links, error, make, revoke } = useLinks(study.study_uid)
   const { main } = nameLines(study)
-  const title = t('share.title', { name: main ?? study.patient_id ?? '' })
+  const title = t('share.title', { name: main ?? shownId(study.patient_id) ?? '' })
   return (
     <Dialog className="share" testId="share-dialog" title={title} icon="share" onClose={onClose}>
       {make.data ? <Made link={make.data} study={study} /> : <Ask study={study} make={make} />}

@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
 import { number, personName, sliceLocation, sliceThickness, TAG, text } from '../../data/dicom'
 import { fromVoi } from '../../data/presets'
+import { shownId } from '../../data/residents'
 import type { ViewState } from '../../render/viewState'
 import { ageText, daText, facilityName, fixed, nameLines, sexText } from '../format'
 
@@ -51,7 +52,7 @@ export function Overlay({ state, manifest, lite }: Props): ReactElement | null {
         lines={[
           main ?? t('list.noName'),
           second,
-          text(dataset, TAG.patientId),
+          shownId(text(dataset, TAG.patientId)),
           [sex, age, born].filter(Boolean).join(' · '),
         ]}
       />

@@ -1,6 +1,7 @@
 import type { ReactElement } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
+import { shownId } from '../../data/residents'
 import { ageText, nameLines, sexText } from '../format'
 
 export function PatientLine({ manifest }: { manifest: Manifest }): ReactElement {
@@ -8,7 +9,7 @@ export function PatientLine({ manifest }: { manifest: Manifest }): ReactElement 
   const { main, second } = nameLines(manifest)
   const facts = [
     second,
-    manifest.patient_id,
+    shownId(manifest.patient_id),
     sexText(manifest.sex, t),
     ageText(manifest.birth_date, manifest.study_date, t),
     manifest.study_date,

@@ -2,6 +2,7 @@ import { type ReactElement, useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Manifest } from '../../api/types'
 import { itemsOf } from '../../data/items'
+import { shownId } from '../../data/residents'
 import { useManifest } from '../../data/studies'
 import { createTools } from '../../tools/toolGroup'
 import { describeError, errorDetail } from '../describe'
@@ -47,7 +48,7 @@ function Opened({ manifest, chosen, openedAt }: OpenedProps): ReactElement {
   const { t } = useTranslation()
   const items = useMemo(() => itemsOf(manifest), [manifest])
   const { main, second } = nameLines(manifest)
-  useTitle(main ?? second ?? manifest.patient_id ?? '')
+  useTitle(main ?? second ?? shownId(manifest.patient_id) ?? '')
   // Before any cell is made: a viewport joins the tool group as it appears.
   useMemo(
     () =>
