@@ -119,10 +119,14 @@ def clean(text: str, characters_max: int = TEXT_CHARACTERS_MAX) -> str:
 
 def to_json(entry: Entry) -> dict[str, Any]:
     """Plain values by name; what is empty is left out."""
-    told: dict[str, Any] = {f.name: getattr(entry, f.name) for f in fields(entry)}
+    told: dict[str, Any] = {name: value for name in _NAMES if (value := getattr(entry, name))}
     told["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
-    told["subjects"] = [[s.facility, s.issuer, s.patient_id] for s in entry.subjects]
-    return {k: v for k, v in told.items() if v not in ("", [], ())}
+    if entry.subjects:
+        told["subjects"] = [[s.facility, s.issuer, s.patient_id] for s in entry.subjects]
+    return told
+
+
+_NAMES = tuple(sorted(f.name for f in fields(Entry)))
 
 
 def from_json(told: dict[str, Any]) -> Entry:
@@ -142,7 +146,11 @@ def from_json(told: dict[str, Any]) -> Entry:
 
 def encode(entry: Entry) -> bytes:
     """The entry's bytes, always the same ones: JSON in UTF-8, sorted by name, without blanks."""
-    return json.dumps(to_json(entry), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _encoded(to_json(entry)).encode()
+
+
+# Made once: whoever shows a picture waits for it.
+_encoded = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pacs import values
 from pacs.attributes import BY_KEYWORD, BY_TAG, Attribute, Level
 from pacs.encoded.dictionary import keyword_of, public_vr, tag_of
 from pacs.errors import BadQuery
+from pacs.identity import shown_id
 
 UIDS_MAX = 1000  # in one list
 VALUE_CHARACTERS_MAX = 1024
@@ -173,7 +174,7 @@ def shown_key(name: str, value: str) -> str:
     if known is not None and known.vr in _NUMBERS and any(c.isalpha() for c in value):
         plain = False  # it is none, and may be anything
     said = known.keyword if known else name[:40]
-    return f"{said}={value[:VALUE_CHARACTERS_MAX]}" if plain else said
+    return f"{said}={shown_id(value[:VALUE_CHARACTERS_MAX])}" if plain else said
 
 
 # Parameters of our own and of DICOMweb that are no attributes and name nobody.

@@ -59,10 +59,11 @@ def studies(
 ) -> dict[str, Any]:
     """Studies that may be seen, newest first, a page at a time. `q` is the beginning of a name in any script,
     of pinyin or initials, of a patient ID or an accession number."""
+    kinds = tuple(filter(None, modality or ()))
     matches: list[q.Match | None] = [
         q.match(q.attribute("PatientID"), patient_id),
         q.match(q.attribute("AccessionNumber"), accession),
-        q.Equal(q.attribute("ModalitiesInStudy"), tuple(modality)) if modality else None,
+        q.Equal(q.attribute("ModalitiesInStudy"), kinds) if kinds else None,
         q.Between(q.attribute("StudyDate"), date_from, date_to) if date_from or date_to else None,
     ]
     query = q.Query(

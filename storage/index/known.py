@@ -2,7 +2,8 @@
 
 Triggers keep it (migrations 0024 and 0025), in the transaction that adds a study or moves a patient to another person.
 So whether a patient is registered somewhere is one look, and what a facility knows is in the order of lists: of all
-modalities, and of each. They keep the body parts of a study's series in its row too, by which a policy may be narrowed.
+modalities, and of each. What the series of a study are, body parts and modalities, by which a policy may be narrowed,
+they keep in its row.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ _ASTRAY = text("""
     SELECT study_pk FROM ((TABLE each EXCEPT TABLE said) UNION ALL (TABLE said EXCEPT TABLE each)) other
     UNION SELECT id FROM studies WHERE body_parts <> ARRAY(
         SELECT DISTINCT upper(body_part) FROM series WHERE study_pk = studies.id AND body_part <> '' ORDER BY 1)
+    UNION SELECT id FROM studies WHERE modalities <> ARRAY(
+        SELECT DISTINCT modality FROM series
+        WHERE study_pk = studies.id AND instance_count > 0 AND modality <> '' ORDER BY 1 LIMIT 64)
     ORDER BY study_pk LIMIT :most
     """)
 

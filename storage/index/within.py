@@ -5,6 +5,7 @@ that a list costs what it shows and not what is between; what of it may be seen,
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
@@ -22,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from pacs.access import Principal
+from pacs.access import PROFESSIONALS, Principal
 from pacs.names import are_telling, query_tokens, sure_tokens
 from pacs.query import Between, Equal, Fuzzy, Match, Query, Wildcard
 from storage.index.known import ANY, known_studies
@@ -33,7 +34,8 @@ from storage.index.wall import ANEW, AUTO, KEPT
 DAYS_FEW = 31  # of one period, whose studies are not most there are
 # A value of these is of few studies; what is asked by a name is found by its index too.
 FEW = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "AccessionNumber")
-KINDS_MAX = 4  # modalities for each of which a list is walked; of more, all there is
+MODALITIES_MAX, MODALITY = 4, re.compile(r"[A-Z0-9_ ]{1,16}")  # for each of which a list is walked; CS
+BEGUN = ("PatientID", "AccessionNumber")  # whose beginnings have an index
 _WALKED = """SELECT study_pk AS key, sort_date, {before} AS before FROM known_studies
     WHERE modality = CAST(:within_kind_{before} AS text) AND {of}
     ORDER BY sort_date DESC, study_pk DESC"""
@@ -45,7 +47,6 @@ _OPENED = """SELECT id AS key, sort_date, 0 AS before FROM studies WHERE {}
 _UNKNOWN = """ AND (SELECT 1 FROM known_studies
     WHERE study_pk = studies.id AND known_to = CAST(:within_own AS integer) AND modality = '') IS NULL"""
 _ONCE = "NOT (studies.modalities && (CAST(:within_kinds AS text[]))[1:within.before])"
-_NOWHERE = "SELECT id AS key, sort_date, 0 AS before FROM studies WHERE false"
 
 
 def is_named(query: Query) -> bool:
@@ -85,7 +86,7 @@ def is_kept(query: Query, standing: Standing | None) -> bool:
         return False
     if is_named(query):
         return any(_is_of_few(m) or are_telling(_tokens(m)) for m in query.matches)
-    return not standing.is_wide or all(is_of_study_date(m) or _kinds(m) for m in query.matches)
+    return not standing.is_wide or all(is_of_study_date(m) or _modalities(m) for m in query.matches)
 
 
 def plan_of(query: Query, standing: Standing | None, *, of_most: bool = False) -> str:
@@ -94,7 +95,7 @@ def plan_of(query: Query, standing: Standing | None, *, of_most: bool = False) -
 
 
 def is_of_most(query: Query, standing: Standing | None) -> bool:
-    """Whether most studies there are must be looked at where all that match are counted."""
+    """Whether most studies there are must be looked at where each that matches is."""
     if standing is None or not standing.is_wide or is_named(query):
         return False
     return not any(is_of_study_date(m) and _days(m) <= DAYS_FEW for m in query.matches)
@@ -109,20 +110,33 @@ def walk_of(query: Query, principal: Principal, standing: Standing | None) -> Wa
     """Where a list is walked along; None where the table's own order or an index says where to look."""
     if is_named(query):
         return None
-    kinds = next(filter(None, map(_kinds, query.matches)), ())
+    kinds = next(filter(None, map(_modalities, query.matches)), ())
+    if standing is not None and not standing.is_wide:
+        return within(principal, standing, kinds or (ANY,))
+    if not kinds or any(map(_is_indexed, query.matches)):
+        return None
     if principal.is_operator:
-        return everywhere(kinds) if kinds else None
+        return everywhere(kinds)
     if standing is not None:
-        return within(principal, standing, kinds or (ANY,)) if kinds or not standing.is_wide else None
-    return owned_by(principal.facility, kinds) if kinds and principal.facility is not None else None
+        return within(principal, standing, kinds)
+    if principal.facility is None or principal.role in PROFESSIONALS:
+        return None
+    return owned_by(principal.facility, kinds)
 
 
-def _kinds(match: Match | Fuzzy) -> tuple[str, ...]:
-    """The modalities of which studies must be, where they are few."""
+def _modalities(match: Match | Fuzzy) -> tuple[str, ...]:
+    """Those of which studies must be, where they are few."""
     if not isinstance(match, Equal) or match.attribute.keyword not in ("ModalitiesInStudy", "Modality"):
         return ()
     kinds = tuple(dict.fromkeys(match.any_of))
-    return kinds if len(kinds) <= KINDS_MAX else ()
+    return kinds if len(kinds) <= MODALITIES_MAX and all(map(MODALITY.fullmatch, kinds)) else ()
+
+
+def _is_indexed(match: Match | Fuzzy) -> bool:
+    """Whether an index may have fewer than a modality has."""
+    keyword = match.attribute.keyword
+    begun = isinstance(match, Wildcard) and keyword in BEGUN and match.pattern[:1] not in "*?"
+    return begun or keyword == "SOPClassesInStudy"
 
 
 class Walk(NamedTuple):

@@ -33,7 +33,7 @@ from pacs.uids import uid_hash
 from storage.index.tables import incidents, instances, packs, patients, series, series_packs, studies
 
 Row = dict[str, Any]
-VALUES_MAX = 64  # of SOP classes and of regions of a study; there are a few at most, but for those who try
+VALUES_MAX = 64  # modalities, SOP classes, regions of a study; there are a few at most, but for those who try
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +234,15 @@ _GROW_SERIES = (
 _filled_series = (
     select(series).where(series.c.study_pk == bindparam("pk"), series.c.instance_count > 0).subquery()
 )
-_modalities = select(func.array_agg(func.distinct(_filled_series.c.modality))).where(
-    _filled_series.c.modality != ""
+_each_modality = (
+    select(_filled_series.c.modality)
+    .where(_filled_series.c.modality != "")
+    .distinct()
+    .order_by(_filled_series.c.modality)
+    .limit(VALUES_MAX)
+    .subquery()
 )
+_modalities = select(func.array_agg(_each_modality.c.modality))
 
 
 def _with(column: Any, more: Any) -> Any:

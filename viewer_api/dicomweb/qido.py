@@ -159,9 +159,10 @@ def _answer(request: Request, asked: Asked, who: Principal, archive: Archive) ->
     if counted is not None:
         headers["X-Total-Count"] = str(counted.number)
     if answers.more:
-        number = ""
+        left = 0
         if counted is not None and counted.is_whole and not asked.query.after:
-            number = f"{counted.number - asked.query.offset - len(found)} "
+            left = counted.number - asked.query.offset - len(found)
+        number = f"{left} " if left > 0 else ""
         warnings.append(f"There are {number}additional results that can be requested")
     if asked.counted and not (counted and counted.is_whole):
         warnings.append("The total may be larger" if counted else "The total is not known")
@@ -174,7 +175,11 @@ def _counted(archive: Archive, query: q.Query, who: Principal, answers: Answers,
     """In all pages; of the last one it is known."""
     if found and not answers.more and not query.after:
         return Total(query.offset + found, is_whole=True)
-    return total(archive, query, who)
+    counted = total(archive, query, who)
+    if counted is None or counted.is_whole or query.level is Level.IMAGE:
+        return counted
+    seen = query.offset + found + answers.more if found else 0
+    return Total(max(counted.number, seen), is_whole=False)
 
 
 def _next(request: Request, answers: Answers) -> str:

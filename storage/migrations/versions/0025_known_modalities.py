@@ -60,9 +60,24 @@ BEGIN
     RETURN NULL;
 END $$
 """
-CHANGED = (
+# As `storage.index.writes.grow_study` makes it; here for series whose own modality is mended.
+OF_SERIES = """
+CREATE FUNCTION know_modalities() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE studies SET modalities = ARRAY(
+        SELECT DISTINCT modality FROM series
+        WHERE study_pk = OLD.study_pk AND instance_count > 0 AND modality <> '' ORDER BY 1 LIMIT 64)
+    WHERE id = OLD.study_pk;
+    RETURN NULL;
+END $$
+"""
+TRIGGERS = (
+    "CREATE TRIGGER modality_changed AFTER UPDATE OF modality ON series FOR EACH ROW"
+    " WHEN (OLD.modality <> NEW.modality AND NEW.instance_count > 0) EXECUTE FUNCTION know_modalities()",
+    "CREATE TRIGGER modality_gone AFTER DELETE ON series FOR EACH ROW"
+    " WHEN (OLD.modality <> '' AND OLD.instance_count > 0) EXECUTE FUNCTION know_modalities()",
     "CREATE TRIGGER known_changed AFTER UPDATE OF study_date, modalities ON studies FOR EACH ROW"
-    " WHEN (OLD.sort_date <> NEW.sort_date OR OLD.modalities <> NEW.modalities) EXECUTE FUNCTION know_study()"
+    " WHEN (OLD.sort_date <> NEW.sort_date OR OLD.modalities <> NEW.modalities) EXECUTE FUNCTION know_study()",
 )
 RESTRICTED = (("study_uid", "study_uid <> ''"), ("patient_pk", "patient_pk IS NOT NULL"))
 FILL = (
@@ -91,7 +106,14 @@ def upgrade() -> None:
     op.add_column(TABLE, sa.Column("modality", sa.Text(), server_default="", nullable=False))
     op.add_column(TABLE, sa.Column("owner", sa.Integer(), nullable=True))
     op.create_primary_key(op.f(PRIMARY), TABLE, ["study_pk", "known_to", "modality"])
-    for statement in (OF_STUDY, OF_PERSON, "DROP TRIGGER known_dated ON studies", CHANGED, *FILL):
+    for statement in (
+        OF_STUDY,
+        OF_PERSON,
+        OF_SERIES,
+        "DROP TRIGGER known_dated ON studies",
+        *TRIGGERS,
+        *FILL,
+    ):
         op.execute(statement)
     op.add_column(
         TABLE,
@@ -121,7 +143,9 @@ def downgrade() -> None:
     op.drop_column(TABLE, "modality")
     op.create_primary_key(op.f(PRIMARY), TABLE, ["study_pk", "known_to"])
     op.create_index(NEWEST, TABLE, ["known_to", "sort_date", "study_pk"])
-    op.execute("DROP TRIGGER known_changed ON studies")
+    for trigger in ("known_changed ON studies", "modality_changed ON series", "modality_gone ON series"):
+        op.execute(f"DROP TRIGGER {trigger}")
+    op.execute("DROP FUNCTION know_modalities()")
     before = import_module("storage.migrations.versions.0024_known_studies")
     for function in (before.OF_STUDY, before.OF_PERSON):
         op.execute(function.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))

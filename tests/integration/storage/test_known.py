@@ -4,6 +4,7 @@ takes them away, also at the same moment; and lists that walk along it. The fixt
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
@@ -12,13 +13,15 @@ import pytest
 from sqlalchemy import Connection, delete, event, func, insert, literal, select, update
 from starlette.requests import Request
 
-from pacs.access import Principal, Role
+from pacs.access import PROFESSIONALS, Principal, Role
 from pacs.attributes import Level
-from pacs.query import Query, attribute, match
+from pacs.query import Equal, Query, attribute, match
 from pacs.sharing import Policy, Scope
 from storage.archive import Archive
+from storage.index.compiler import compile_query
 from storage.index.known import astray, known_studies
 from storage.index.tables import facilities, patients, persons, series, studies
+from storage.index.writes import grow_study
 from storage.persons import link, undo, unlink
 from storage.search import Total, search, total
 from storage.sharing import set_policy
@@ -45,7 +48,7 @@ def move_somebody(one: Case) -> None:
             update(patients).where(patients.c.id == chance.choice(keys)).values(person_pk=chance.choice(people)),
             update(patients).where(patients.c.id.in_(chance.sample(keys, 2))).values(person_pk=chance.choice(people)),
             update(studies).where(studies.c.id == of).values(study_date=DAY - timedelta(days=chance.randint(0, 9))),
-            update(studies).where(studies.c.id == of).values(modalities=chance.choice([[], ["CT"], ["MR", "SR"]])),
+            update(series).where(series.c.study_pk == of).values(modality=chance.choice(["", "CT", "SR"])),
             delete(studies).where(studies.c.id == of),
             delete(series).where(series.c.study_pk == of, series.c.body_part != "HEAD"),
             update(series).where(series.c.study_pk == of).values(body_part=chance.choice(["", "Head", "KNEE"])),
@@ -120,7 +123,32 @@ def added(connection: Connection, patient: int) -> None:
         "instance_count": 0,
     }
     key = connection.execute(insert(studies).values(values).returning(studies.c.id)).scalar_one()
-    connection.execute(update(studies).where(studies.c.id == key).values(modalities=["CT"]))
+    grows(connection, key, row.facility_id, "CT")
+
+
+def grows(connection: Connection, study: int, facility: int, *kinds: str) -> None:
+    """Series of these modalities come, each with an image."""
+    for kind in kinds:
+        values = {"facility_id": facility, "study_pk": study, "series_uid": f"1.2.3.{kind}", "modality": kind}
+        connection.execute(insert(series).values(**values, instance_count=1))
+    grow_study(connection, study, shown=len(kinds), size=1)
+
+
+@pytest.fixture
+def grown(archive: Archive) -> Iterator[None]:
+    """What `grows` made is taken away before the archive is checked: no pack has it."""
+    yield
+    with archive.database.begin() as connection:
+        made = delete(series).where(series.c.series_uid.startswith("1.2.3.")).returning(series.c.study_pk)
+        for study, count in Counter(connection.execute(made).scalars()).items():
+            grow_study(connection, study, shown=-count, size=-1)
+
+
+def study_of(connection: Connection, patient: int) -> tuple[int, int]:
+    """Its key and its owner's."""
+    found = select(studies.c.id, studies.c.facility_id).where(studies.c.patient_pk == patient)
+    key, facility = connection.execute(found).one()
+    return key, facility
 
 
 @pytest.mark.parametrize("which", ["who is moved", "who stays"])
@@ -148,13 +176,12 @@ def test_who_adds_and_who_links_at_the_same_moment_see_each_other(
         connection.execute(delete(studies).where(studies.c.study_uid == "1.2.3"))
 
 
+@pytest.mark.usefixtures("grown")
 def test_a_modality_that_comes_while_somebody_links(archive: Archive, arrive: Arrive) -> None:
-    """Whichever is first, the other sees it."""
     east, west = arrive("EAST"), arrive("WEST")
     linking = threading.Thread(target=link, args=(archive, ADMIN, east, west))
     with archive.database.begin() as connection:
-        of_east = studies.c.patient_pk == east
-        connection.execute(update(studies).where(of_east).values(modalities=["CT", "SR"]))
+        grows(connection, *study_of(connection, east), "SR")
         linking.start()
         linking.join(0.2)
         assert linking.is_alive(), "it waits for the study"
@@ -165,14 +192,67 @@ def test_a_modality_that_comes_while_somebody_links(archive: Archive, arrive: Ar
     assert listed(archive, ("ModalitiesInStudy", "SR")) == 1
 
 
-def test_a_study_of_several_modalities_is_listed_once(archive: Archive, arrive: Arrive) -> None:
+@pytest.mark.usefixtures("grown")
+def test_a_link_that_is_made_while_a_modality_comes(archive: Archive, arrive: Arrive) -> None:
+    east, west = arrive("EAST"), arrive("WEST")
+
+    def grow() -> None:
+        with archive.database.begin() as connection:
+            grows(connection, *study_of(connection, east), "SR")
+
+    growing = threading.Thread(target=grow)
     with archive.database.begin() as connection:
-        of = studies.c.patient_pk == arrive("WEST")
-        connection.execute(update(studies).where(of).values(modalities=["CT", "PT", "SR"]))
-    assert listed(archive, ("ModalitiesInStudy", "PT\\SR\\CT")) == 1
-    assert listed(archive, ("ModalitiesInStudy", "US\\SR")) == 1
-    assert listed(archive, ("ModalitiesInStudy", "US\\MR\\XA\\DX\\SR")) == 1
+        person = connection.execute(insert(persons).returning(persons.c.id)).scalar_one()
+        connection.execute(update(patients).where(patients.c.id.in_([east, west])).values(person_pk=person))
+        growing.start()
+        growing.join(0.2)
+        assert growing.is_alive(), "it waits for the link"
+    growing.join(SECONDS)
+    with archive.database.begin() as connection:
+        assert astray(connection, 10) == []
+        of_east = known_studies.c.study_pk == study_of(connection, east)[0]
+        assert (
+            connection.execute(select(func.count()).select_from(known_studies).where(of_east)).scalar_one()
+            == 6
+        )
+        connection.execute(update(patients).values(person_pk=None))  # no step had moved them
+
+
+@pytest.mark.usefixtures("grown")
+def test_a_study_of_several_modalities_is_listed_once(archive: Archive, arrive: Arrive) -> None:
+    patient = arrive("WEST")
+    with archive.database.begin() as connection:
+        grows(connection, *study_of(connection, patient), "PT", "SR")
+    for asked in ("PT\\SR\\CT", "US\\SR", "SR\\PT", "US\\MR\\XA\\DX\\SR"):
+        assert listed(archive, ("ModalitiesInStudy", asked)) == 1, asked
     assert listed(archive, ("ModalitiesInStudy", "US\\MR")) == 0
+    empty = Equal(attribute("ModalitiesInStudy"), ("", "SR"))  # as somebody may write an address
+    assert len(search(archive, Query(Level.STUDY, (empty,), limit=50), WEST)) == 1
+
+
+def test_a_modality_that_is_mended_is_found(archive: Archive, arrive: Arrive) -> None:
+    """As by a Rejection Note that takes away the instance from which a series had it, or by reading anew."""
+    patient = arrive("WEST")
+    with archive.database.begin() as connection:
+        key, _ = study_of(connection, patient)
+        connection.execute(update(series).where(series.c.study_pk == key).values(modality="NM"))
+        assert astray(connection, 10) == []
+    assert listed(archive, ("ModalitiesInStudy", "NM")) == 1
+    of_series = Query(Level.SERIES, (Equal(attribute("Modality"), ("NM",)),), limit=50)
+    assert len(search(archive, of_series, WEST)) == 1
+
+
+@pytest.mark.parametrize("role", [Role.CLINICIAN, Role.RADIOLOGIST, Role.TECHNOLOGIST, Role.ADMINISTRATOR])
+def test_without_a_standing_the_same_is_found(archive: Archive, arrive: Arrive, role: Role) -> None:
+    arrive("EAST")
+    set_policy(archive, ADMIN, "EAST", Policy(Scope.REGION))
+    who = Principal("somebody", role, "WEST")
+    query = Query(Level.STUDY, (Equal(attribute("ModalitiesInStudy"), ("CT",)),), limit=50)
+    archive.standings.forget()
+    with archive.database.read() as connection:
+        found = connection.execute(compile_query(query, who)).all()
+    assert [row.study_pk for row in found] == [row.study_pk for row in search(archive, query, who)]
+    assert bool(found) == (role in PROFESSIONALS)
 
 
 def test_what_is_counted_has_an_end(
@@ -185,7 +265,7 @@ def test_what_is_counted_has_an_end(
     monkeypatch.setattr("storage.search.COUNTED_MAX", 3)
     assert total(archive, Query(Level.STUDY), WEST) == Total(3, is_whole=False)
     assert answered(archive, "limit=2") == ("3", True)
-    assert answered(archive, "limit=2&offset=1") == ("3", True)
+    assert answered(archive, "limit=2&offset=1") == ("4", True), "of which there is one more"
     assert answered(archive, "limit=4") == ("4", False), "the last page tells it"
     assert answered(archive, "offset=3") == ("4", False)
     assert answered(archive, "offset=9") == ("3", True)

@@ -11,7 +11,8 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -22,11 +23,12 @@ from pacs.attributes import Level
 from pacs.query import Equal, Query, attribute
 from pacs.sharing import Grant, Kind, Objection, Policy, Scope, StudyFacts
 from storage.archive import Archive
-from storage.index.compiler import compile_query
+from storage.index.compiler import compile_count, compile_query
 from storage.index.sharing import grants, restrictions, share_links, sharing_policies
 from storage.index.standing import find_standing
 from storage.index.tables import departments, facilities, patients, persons, series, studies, users
 from storage.index.visibility import FACILITIES_MANY, KINDS_MAX, Narrowed, Standing, visible
+from storage.paging import position_of
 
 WORLDS = 2000
 ASKERS = 2  # of each world; of the first the smaller condition too
@@ -37,6 +39,8 @@ MODALITIES, PARTS = ("CT", "MR", "US"), ("HEAD", "BREAST", "pelvis", "")
 MOMENTS = (-2, -1, 1, 2)  # hours from now: in the past twice, in the future twice
 KINDS = ("objection", "absolute", "sensitive", "embargo")
 ASKED = ("CT",), ("MR", "CT")  # modalities of which lists are asked for
+DATES = (None, date(2026, 7, 1), date(2026, 7, 2))
+PAGE = 2  # rows of one of their pages
 NOWHERE = tuple(range(-FACILITIES_MANY, 0))
 USERS = {"u1": "A", "u2": "A", "u3": "B", "u4": None}
 Row = dict[str, Any]
@@ -82,7 +86,7 @@ def made(chance: random.Random, now: datetime) -> World:
         world.studies.append({
             "uid": f"1.{chance.randint(1, 4)}.{number % 4}", "patient": patient, "facility": world.owner_of[patient],
             "modalities": chance.sample(MODALITIES, chance.randint(0, 2)),
-            "parts": chance.sample(PARTS, chance.randint(0, 2)),
+            "parts": chance.sample(PARTS, chance.randint(0, 2)), "study_date": chance.choice(DATES),
         })  # fmt: skip
     unique = {(s["facility"], s["uid"], s["patient"]): s for s in world.studies}
     world.studies = list(unique.values())
@@ -177,11 +181,14 @@ class Written:
         pks = dict(zip(world.owner_of, patient_pks, strict=True))
         self.studies = _insert(connection, studies, [
             {"facility_id": places[s["facility"]], "patient_pk": pks[s["patient"]], "study_uid": s["uid"],
-             "modalities": s["modalities"], "instance_count": 1} for s in world.studies
+             "modalities": sorted(s["modalities"]), "instance_count": 1, "study_date": s["study_date"]}
+            for s in world.studies
         ])  # fmt: skip
         _insert(connection, series, [
-            {"facility_id": places[s["facility"]], "study_pk": pk, "series_uid": f"{s['uid']}.{n}", "body_part": part}
-            for s, pk in zip(world.studies, self.studies, strict=True) for n, part in enumerate(s["parts"])
+            {"facility_id": places[s["facility"]], "study_pk": pk, "series_uid": f"{s['uid']}.{n}", "body_part": part,
+             "modality": kind, "instance_count": 1}
+            for s, pk in zip(world.studies, self.studies, strict=True)
+            for n, (part, kind) in enumerate(_series(s))
         ])  # fmt: skip
         for code, policy in world.policies.items():
             connection.execute(insert(sharing_policies).values(
@@ -203,6 +210,11 @@ class Written:
              "since": x["span"][0], "until": x["span"][1], "token_hash": bytes([n]), "made_by": "t"}
             for n, x in enumerate(world.links)
         ])  # fmt: skip
+
+
+def _series(study: Row) -> list[tuple[str, str]]:
+    """Body part and modality of each."""
+    return list(zip_longest(study["parts"], study["modalities"], fillvalue=""))
 
 
 def _about(one: Row, places: dict[str, int], pks: dict[int, int]) -> Row:
@@ -289,18 +301,35 @@ def cases(archive: Archive, fixed: dict[str, dict[Any, int]], count: int) -> Ite
             connection.rollback()
 
 
-def _listed(
-    connection: Connection, kinds: tuple[str, ...], who: Principal, form: Standing | None
-) -> list[int]:
-    matches = (Equal(attribute("ModalitiesInStudy"), kinds),) if kinds else ()
-    query = compile_query(Query(Level.STUDY, matches, limit=100), who, form)
-    return [row.study_pk for row in connection.execute(query)]
+def _pages(one: Case, query: Query, who: Principal, form: Standing | None) -> list[int]:
+    """Studies of the rows of a list, read page by page."""
+    found: list[int] = []
+    while True:
+        page = one.connection.execute(compile_query(query, who, form)).all()
+        found += [row.study_pk for row in page]
+        if len(page) < PAGE:
+            return found
+        query = replace(query, after=position_of(page[-1], query.level))
 
 
-def _of_kind(one: Case, shown: set[int], kinds: tuple[str, ...]) -> list[int]:
-    """The studies of these modalities among them; the newest first."""
+def check_lists(one: Case, shown: set[int], who: Principal, form: Standing | None) -> int:
+    """All, and those of some modalities, as studies, as series and counted; how many lists of modalities had any."""
     rows = dict(zip(one.written.studies, one.world.studies, strict=True))
-    return sorted((pk for pk in shown if not kinds or set(kinds) & set(rows[pk]["modalities"])), reverse=True)
+    seen = sorted(shown, key=lambda pk: (rows[pk]["study_date"] or date.min, pk), reverse=True)
+    had = 0
+    for kinds in ((), *ASKED):
+        told = f"{one.told}: {who} {form} {kinds}"
+        series_of = {pk: [k for _, k in _series(rows[pk]) if not kinds or k in kinds] for pk in seen}
+        expected = [pk for pk in seen if not kinds or series_of[pk]]
+        of = "ModalitiesInStudy", "Modality"
+        by_study, by_series = ((Equal(attribute(name), kinds),) if kinds else () for name in of)
+        assert _pages(one, Query(Level.STUDY, by_study, limit=PAGE), who, form) == expected, told
+        listed = _pages(one, Query(Level.SERIES, by_series, limit=PAGE), who, form)
+        assert listed == [pk for pk in seen for _ in series_of[pk]], told
+        counted = one.connection.execute(compile_count(Query(Level.STUDY, by_study), who, form, PAGE)).one()
+        assert counted[1] == min(len(expected), PAGE), told
+        had += bool(kinds and expected)
+    return had
 
 
 def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> None:
@@ -317,10 +346,7 @@ def test_the_twins_agree(archive: Archive, fixed: dict[str, dict[Any, int]]) -> 
                     if one.chance.random() < LISTED:
                         counted = _shown(one.connection, visible(who, form, of_most=True))
                         assert counted == shown, f"{one.told}: {who} {form}"
-                        for kinds in ((), *ASKED):
-                            listed = _listed(one.connection, kinds, who, form)
-                            assert listed == _of_kind(one, shown, kinds), f"{one.told}: {who} {form} {kinds}"
-                            listed_of_kind += bool(kinds and listed)
+                        listed_of_kind += check_lists(one, shown, who, form)
             for study, pk, row in zip(facts_of, one.written.studies, one.world.studies, strict=True):
                 why = reason(who, Action.SEE, study, who.purpose, one.world.now)
                 seen[why or "nothing"] += 1

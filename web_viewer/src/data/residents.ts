@@ -5,9 +5,28 @@ const PROVINCES = new Set(
 )
 const CHECKS = '10X98765432'
 
-/** A resident identity number (GB 11643-1999): 18 characters of which the last is an ISO 7064 MOD 11-2 check. */
+const FIRST_YEAR = 1850
+
+/** A day that was or will be. */
+function isDay(text: string): boolean {
+  const [year, month, day] = [text.slice(0, 4), text.slice(4, 6), text.slice(6)].map(Number) as [
+    number,
+    number,
+    number,
+  ]
+  return (
+    year >= FIRST_YEAR &&
+    month >= 1 &&
+    month <= 12 &&
+    day >= 1 &&
+    day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
+  )
+}
+
+/** A resident identity number (GB 11643-1999), as the server reads one: province, birth date, ISO 7064 MOD 11-2. */
 function isResidentNumber(text: string): boolean {
-  if (!/^\d{17}[\dX]$/.test(text) || !PROVINCES.has(text.slice(0, 2))) return false
+  if (!/^\d{17}[\dX]$/.test(text) || !PROVINCES.has(text.slice(0, 2)) || !isDay(text.slice(6, 14)))
+    return false
   const sum = [...text.slice(0, 17)].reduce((total, digit, at) => total + Number(digit) * 2 ** (17 - at), 0)
   return CHECKS[sum % 11] === text[17]
 }
@@ -17,6 +36,6 @@ function isResidentNumber(text: string): boolean {
 export function shownId(id: string): string
 export function shownId(id: string | null): string | null
 export function shownId(id: string | null): string | null {
-  const text = id?.replace(/\s/g, '').toUpperCase() ?? ''
+  const text = id?.normalize('NFKC').replace(/\s/g, '').toUpperCase() ?? ''
   return isResidentNumber(text) ? `${text.slice(0, 2)}${'*'.repeat(14)}${text.slice(-2)}` : id
 }

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pacs.identity import Agreement, read_resident_number, shown_id
 from pacs.identity.resident import check_character
+from pacs.query import shown_key
 
 EXAMPLE = "11010519491231002X"  # the example of GB 11643-1999
 births = st.dates(date(1900, 1, 1), date(2030, 1, 1))
@@ -88,7 +89,18 @@ def test_the_hash_needs_the_key() -> None:
     assert len(number.hashed(b"a")) == 32
 
 
-@pytest.mark.parametrize("other", ["", "P1", EXAMPLE[:-1] + "1", "99" + EXAMPLE[2:], EXAMPLE[:-1]])
+# With a month 13, a year before 1850, a 29th of February: counters of hospitals may look like these.
+NO_DAYS = ["330203198813154529", "330203178807154524", "330203198702294529"]
+NONE = ["", "P1", EXAMPLE[:-1] + "1", "99" + EXAMPLE[2:], EXAMPLE[:-1], *NO_DAYS]
+
+
+@pytest.mark.parametrize("other", NONE)
 def test_an_id_that_is_a_number_is_shown_masked_and_any_other_as_it_is(other: str) -> None:
-    assert shown_id(EXAMPLE) == shown_id(EXAMPLE.lower()) == "11**************2X"
+    wide = "１１０１０５１９４９１２３１００２Ｘ"
+    assert shown_id(EXAMPLE) == shown_id(EXAMPLE.lower()) == shown_id(wide) == "11**************2X"
     assert shown_id(other) == other
+
+
+def test_a_search_for_a_number_is_told_masked() -> None:
+    assert shown_key("PatientID", EXAMPLE) == "PatientID=11**************2X"
+    assert shown_key("patient_id", "P1") == "patient_id=P1"
