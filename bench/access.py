@@ -34,7 +34,7 @@ from viewer_api.dicomweb.qido import search_studies
 WARM, LISTED, REQUESTS_MAX = 6, 100, 40
 REMARKS = (
     "An archive of its own, in the process of the bench; through storage.search, so with SQLAlchemy and psycopg, and "
-    "without HTTP; what is counted through QIDO-RS's own function, which lists and counts, up to 500. The facility "
+    "without HTTP; what is counted through QIDO-RS's own function, which lists and counts, up to 200. The facility "
     "that asks owns 3 % of the studies.",
     "The operator, whose condition is true(), asks the same for as many studies as the other found, in turns with "
     "them. Standings are asked for once in a second for each who asks, before the clock runs.",

@@ -17,7 +17,7 @@ from storage.index.tables import series_packs
 from storage.index.within import is_of_most, plan_of
 
 BATCH = 100  # series whose packs are asked for at once
-COUNTED_MAX = 500  # studies or series
+COUNTED_MAX = 200  # studies or series
 SERIES_SCANNED_MAX = 500  # for one query at the instance level
 Found = Row[Any]
 

@@ -173,7 +173,7 @@ def _search(name: str, level: Level) -> Transaction:
         Parameter("fuzzymatching", {"type": "boolean"}, "Of patients' names"),
         Parameter("includefield", {"type": "array", "items": {"type": "string"}}, "Keywords, tags, or all"),
         Parameter(AFTER, {"type": "string"}, "Where the page before ended: of its Link"),
-        Parameter(TOTAL, {"type": "boolean"}, "Count all, up to 500"),
+        Parameter(TOTAL, {"type": "boolean"}, "Count all, up to 200"),
         *(
             Parameter(name, {"type": "boolean"}, "Not performed, of which a Warning tells")
             for name in NOT_OFFERED

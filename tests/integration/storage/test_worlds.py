@@ -32,7 +32,7 @@ from storage.paging import position_of
 
 WORLDS = 2000
 ASKERS = 2  # of each world; of the first the smaller condition too
-LISTED = 0.1  # of which the list is asked for too, which may be walked (`storage.index.within`)
+LISTED = 0.03  # of which lists are asked for too, which may be walked (`storage.index.within`)
 CODES = ("A", "B", "C", "D")
 DEPARTMENTS = ("EMERGENCY", "RADIOLOGY")
 MODALITIES, PARTS = ("CT", "MR", "US"), ("HEAD", "BREAST", "pelvis", "")
