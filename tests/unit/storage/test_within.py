@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from pacs.access import Principal, Role
 from pacs.attributes import Level
 from pacs.query import Query, attribute, match
 from storage.index.visibility import FACILITIES_MANY, Standing
-from storage.index.within import is_kept, is_named, is_of_most
+from storage.index.within import is_kept, is_named, is_of_most, walk_of
 
 WIDE = Standing(1, tuple(range(2, 2 + FACILITIES_MANY)), (), (), (), ())
 NARROW = replace(WIDE, region=())
@@ -18,7 +19,8 @@ KEYS = {
     "han": ("PatientName", "欧阳*"), "family": ("PatientName", "王*"), "letters": ("PatientName", "Zhang^*"),
     "end": ("PatientName", "*芳"), "group": ("PatientName", "=王*"), "day": ("StudyDate", "20260706"),
     "year": ("StudyDate", "20250101-20251231"), "since": ("StudyDate", "20250101-"), "clock": ("StudyTime", "08-09"),
-    "modality": ("ModalitiesInStudy", "CT"), "two": ("ModalitiesInStudy", "CT\\MR"),
+    "modality": ("ModalitiesInStudy", "CT"), "class": ("SOPClassesInStudy", "1.2.3"), "begun": ("PatientID", "12*"),
+    "ended": ("PatientID", "*12"), "two": ("ModalitiesInStudy", "CT\\MR"),
     "many": ("ModalitiesInStudy", "CT\\MR\\US\\DX\\MG"),
 }  # fmt: skip
 
@@ -57,3 +59,20 @@ def test_a_beginning_that_was_typed_is_known_to_its_plan() -> None:
     assert is_named(typed)
     assert not is_kept(typed, WIDE)
     assert not is_kept(typed, NARROW)
+
+
+@pytest.mark.parametrize(
+    ("names", "walked"),
+    [("modality", True), ("modality day", True), ("modality ended", True), ("two", True), ("many", False),
+     ("modality class", False), ("modality begun", False), ("modality id", False), ("", False), ("day", False)],
+)  # fmt: skip
+def test_a_modality_is_walked_where_no_index_may_have_fewer(names: str, walked: bool) -> None:
+    one = query(names)
+    operator, technologist = Principal("a", Role.ADMINISTRATOR), Principal("b", Role.TECHNOLOGIST, "EAST")
+    reader = Principal("c", Role.RADIOLOGIST, "EAST")
+    for who, standing in ((operator, None), (technologist, None), (reader, WIDE)):
+        assert (walk_of(one, who, standing) is not None) == walked, who
+    assert (walk_of(one, reader, NARROW) is not None) == (not is_named(one)), (
+        "who sees little walks what is theirs"
+    )
+    assert walk_of(one, reader, None) is None, "it is not known what is theirs"
