@@ -15,14 +15,12 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
-    case,
     cast,
     false,
     func,
     literal_column,
     or_,
     select,
-    true,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -35,7 +33,7 @@ from pacs.names import fold, query_tokens, sure_tokens
 from pacs.query import Between, Equal, Fuzzy, Match, Position, Query, Wildcard
 from pacs.uids import uid_hash
 from storage.index.tables import facilities, instances, patients, series, studies
-from storage.index.visibility import Standing, visible
+from storage.index.visibility import Standing, looked_at, visible
 from storage.index.within import is_named, is_of_study_date, names, walk_of
 
 STUDY_COLUMNS = (
@@ -94,9 +92,9 @@ def compile_query(
     place = IN_ALL if walk is None else Place(walk.places.c.sort_date, walk.places.c.key)
     found, others = _matching(query, place)
     if walk is not None:
-        others = _looked_at([*others, *walk.once])
-    elif standing is not None and named:
-        others = _looked_at(others)
+        others += walk.once
+    if others and (walk is not None or (standing is not None and named)):
+        others = [looked_at(*others)]
     seen = visible(principal, standing, of_most=of_most)
     statement = _select(level, None if walk is None else walk.places).where(
         *found, *others, _not_empty(level), seen
@@ -144,11 +142,6 @@ def _matching(query: Query, place: Place) -> tuple[list[Condition], list[Conditi
     if query.after is not None:
         found.append(_after(query.after, query.level, place))
     return found, others
-
-
-def _looked_at(conditions: list[Condition]) -> list[Condition]:
-    """Within a CASE PostgreSQL looks for no index: each that is found otherwise is looked at."""
-    return [case((and_(*conditions), true()), else_=false())] if conditions else []
 
 
 @lru_cache(maxsize=1024)

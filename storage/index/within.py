@@ -28,7 +28,7 @@ from pacs.names import are_telling, query_tokens, sure_tokens
 from pacs.query import Between, Equal, Fuzzy, Match, Query, Wildcard
 from storage.index.known import ANY, known_studies
 from storage.index.tables import studies
-from storage.index.visibility import Condition, Standing, Written, among, as_text, opened_to
+from storage.index.visibility import Condition, Standing, Written, among, as_text, looked_at, opened_to
 from storage.index.wall import ANEW, AUTO, KEPT
 
 DAYS_FEW = 31  # of one period, whose studies are not most there are
@@ -166,11 +166,11 @@ def within(principal: Principal, standing: Standing, kinds: tuple[str, ...]) -> 
     given: list[BindParameter[Any]] = [bindparam(f"within_{n}", one) for n, one in enumerate(standing.region)]
     of = [f"owned AND known_to = CAST(:{one.key} AS integer)" for one in given]
     if standing.is_wide:
-        shared = as_text(among(known_studies.c.owner, standing.region), "within_shared")
-        of, given = [f"{_ANYBODYS} AND {_filter(shared.text)}"], [*shared.given]
+        shared = as_text(looked_at(among(known_studies.c.owner, standing.region)), "within_shared")
+        of, given = [f"{_ANYBODYS} AND {shared.text}"], [*shared.given]
     if standing.own is not None:
-        others = as_text(~among(known_studies.c.owner, standing.region), "within_others")
-        of = [f"{_TO_OWN} AND {_filter(others.text)}", *of]
+        others = as_text(looked_at(~among(known_studies.c.owner, standing.region)), "within_others")
+        of = [f"{_TO_OWN} AND {others.text}", *of]
         given = [bindparam("within_own", standing.own), *others.given, *given]
     opened: list[str] = []
     if standing.opened != ():
@@ -180,11 +180,6 @@ def within(principal: Principal, standing: Standing, kinds: tuple[str, ...]) -> 
         opened = [_OPENED.format(f"{open_.text} AND {elsewhere.text}{unknown}")]
         given = [*open_.given, *elsewhere.given, *given]
     return _walk(opened, of, given, kinds)
-
-
-def _filter(condition: str) -> str:
-    """For which no index is looked for."""
-    return f"CASE WHEN {condition} THEN true ELSE false END"
 
 
 def _walk(arms: list[str], of: list[str], given: list[BindParameter[Any]], kinds: tuple[str, ...]) -> Walk:

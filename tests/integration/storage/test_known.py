@@ -144,6 +144,12 @@ def grown(archive: Archive) -> Iterator[None]:
             grow_study(connection, study, shown=-count, size=-1)
 
 
+def starts_and_waits(thread: threading.Thread, what: str) -> None:
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive(), what
+
+
 def study_of(connection: Connection, patient: int) -> tuple[int, int]:
     """Its key and its owner's."""
     found = select(studies.c.id, studies.c.facility_id).where(studies.c.patient_pk == patient)
@@ -162,9 +168,7 @@ def test_who_adds_and_who_links_at_the_same_moment_see_each_other(
     linking = threading.Thread(target=link, args=(archive, ADMIN, east, west))
     with archive.database.begin() as connection:
         added(connection, patient)
-        linking.start()
-        linking.join(0.2)
-        assert linking.is_alive(), "it waits for the study"
+        starts_and_waits(linking, "it waits for the study")
     linking.join(SECONDS)
     with archive.database.begin() as connection:
         assert astray(connection, 10) == []
@@ -182,9 +186,7 @@ def test_a_modality_that_comes_while_somebody_links(archive: Archive, arrive: Ar
     linking = threading.Thread(target=link, args=(archive, ADMIN, east, west))
     with archive.database.begin() as connection:
         grows(connection, *study_of(connection, east), "SR")
-        linking.start()
-        linking.join(0.2)
-        assert linking.is_alive(), "it waits for the study"
+        starts_and_waits(linking, "it waits for the study")
     linking.join(SECONDS)
     with archive.database.begin() as connection:
         assert astray(connection, 10) == []
@@ -204,9 +206,7 @@ def test_a_link_that_is_made_while_a_modality_comes(archive: Archive, arrive: Ar
     with archive.database.begin() as connection:
         person = connection.execute(insert(persons).returning(persons.c.id)).scalar_one()
         connection.execute(update(patients).where(patients.c.id.in_([east, west])).values(person_pk=person))
-        growing.start()
-        growing.join(0.2)
-        assert growing.is_alive(), "it waits for the link"
+        starts_and_waits(growing, "it waits for the link")
     growing.join(SECONDS)
     with archive.database.begin() as connection:
         assert astray(connection, 10) == []
